@@ -1,0 +1,132 @@
+// The hash-chained audit log of Accounts.
+
+#include <cstdio>
+
+#include "storage/accounts.h"
+#include "storage/format/canonical_json.h"
+#include "storage/record.h"
+#include "storage/transaction.h"
+
+namespace signum {
+
+template <class F, class R>
+requires RecordOf<R, LogEntry>
+void Fields(F& f, R& r) {
+  f("seq", r.seq);
+  f("at", r.at);
+  f("who", r.who);
+  f("action", r.action);
+  f("target", r.target);
+  f("from", r.from);
+  f("result", r.result);
+  f("request_id", r.request_id);
+  f("previous", r.previous);
+  f("hash", r.hash);
+}
+
+namespace {
+
+constexpr std::string_view kEntryPrefix = "g/log/entry/";
+constexpr std::string_view kHeadKey = "g/log/head";
+constexpr size_t kPage = 1000;
+
+// The newest entry.
+struct LogHead {
+  uint64_t seq = 0;
+  std::string hash;
+};
+
+template <class F, class R>
+requires RecordOf<R, LogHead>
+void Fields(F& f, R& r) {
+  f("seq", r.seq);
+  f("hash", r.hash);
+}
+
+std::string EntryKey(uint64_t seq) {
+  char key[48];
+  std::snprintf(key, sizeof key, "g/log/entry/%020llu", static_cast<unsigned long long>(seq));
+  return key;
+}
+
+std::string EntryEnd() {
+  std::string end(kEntryPrefix);
+  ++end.back();
+  return end;
+}
+
+// SHA-256 of the canonical JSON of all fields but `hash`.
+std::string HashOf(const LogEntry& entry) {
+  nlohmann::json json = FieldWriter::ToJson(entry);
+  json.erase("hash");
+  return Sha256::Of(AsBytes(CanonicalJson(json))).Hex();
+}
+
+// Canonical JSON and the stored record must agree on every byte, so what is no UTF-8 goes first.
+void ReplaceInvalid(std::string& text) {
+  const auto replace = nlohmann::json::error_handler_t::replace;
+  const std::string json = nlohmann::json(text).dump(-1, ' ', false, replace);
+  text = nlohmann::json::parse(json).get<std::string>();
+}
+
+Error Broken(uint64_t seq, std::string_view why) {
+  return Fail(Errc::kCorrupt, "log_broken",
+              "audit log entry " + std::to_string(seq) + " " + std::string(why));
+}
+
+}  // namespace
+
+Result<void> Accounts::AppendLog(LogEntry entry) {
+  for (std::string* text :
+       {&entry.who, &entry.action, &entry.target, &entry.from, &entry.result, &entry.request_id}) {
+    ReplaceInvalid(*text);
+  }
+  return Transact<void>(engine_, [&](Transaction& transaction) -> Result<void> {
+    const std::string key(kHeadKey);
+    SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
+    LogHead head;
+    if (stored) {
+      SIGNUM_ASSIGN(head, DecodeRecord<LogHead>(*stored, key));
+    }
+    entry.seq = head.seq + 1;
+    entry.at = clock_.Now();
+    entry.previous = head.hash;
+    entry.hash = HashOf(entry);
+    transaction.Put(EntryKey(entry.seq), EncodeRecord(entry));
+    transaction.Put(key, EncodeRecord(LogHead{entry.seq, entry.hash}));
+    return {};
+  });
+}
+
+Result<std::vector<LogEntry>> Accounts::ReadLog(uint64_t after, size_t limit) const {
+  SIGNUM_ASSIGN(const auto found, engine_.Scan(EntryKey(after + 1), EntryEnd(), limit));
+  std::vector<LogEntry> entries;
+  for (const KeyValue& item : found) {
+    SIGNUM_ASSIGN(LogEntry entry, DecodeRecord<LogEntry>(item.value, item.key));
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+Result<void> Accounts::VerifyLog() const {
+  LogHead last;
+  for (;;) {
+    SIGNUM_ASSIGN(const auto page, ReadLog(last.seq, kPage));
+    for (const LogEntry& entry : page) {
+      if (entry.seq != last.seq + 1) return Broken(last.seq + 1, "is missing");
+      if (entry.previous != last.hash) return Broken(entry.seq, "does not follow the one before");
+      if (entry.hash != HashOf(entry)) return Broken(entry.seq, "was changed");
+      last = {entry.seq, entry.hash};
+    }
+    if (page.size() < kPage) break;
+  }
+  SIGNUM_ASSIGN(const auto stored, engine_.Get(kHeadKey));
+  LogHead head;
+  if (stored) {
+    SIGNUM_ASSIGN(head, DecodeRecord<LogHead>(*stored, kHeadKey));
+  }
+  if (head.seq != last.seq || head.hash != last.hash) return Broken(last.seq + 1, "is missing");
+  return {};
+}
+
+}  // namespace signum

@@ -1,0 +1,230 @@
+#include "storage/rocks_database.h"
+
+#include <fcntl.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "storage/rocks_checksum.h"
+#include "storage/rocks_logger.h"
+
+namespace signum {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMiB = 1 << 20;
+const std::vector<std::string> kFamilyNames = {"default", "blobs", "internal"};
+
+// Shards must be several times a blob's 1 MiB block, or nothing stays cached.
+constexpr int kCacheShardBits = 2;
+
+std::shared_ptr<rocksdb::TableFactory> TableFactory(std::shared_ptr<rocksdb::Cache> cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = std::move(cache);
+  table.cache_index_and_filter_blocks = true;  // so that the cache bounds all memory of tables
+  table.checksum = rocksdb::kXXH3;
+  table.format_version = 5;
+  return std::shared_ptr<rocksdb::TableFactory>(rocksdb::NewBlockBasedTableFactory(table));
+}
+
+// RocksDB would look for space again every few seconds and refuse to be resumed meanwhile; the next
+// write does it sooner (RocksDatabase::Heal).
+class NoAutomaticRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* automatic) override {
+    *automatic = false;
+  }
+};
+
+// Everything is bounded: a server's memory must not grow with its store.
+rocksdb::DBOptions DatabaseOptions() {
+  rocksdb::DBOptions db;
+  db.create_if_missing = true;
+  db.create_missing_column_families = true;
+  db.max_open_files = 512;
+  db.max_background_jobs = 2;
+  db.max_total_wal_size = 64 * kMiB;
+  db.db_write_buffer_size = 32 * kMiB;
+  db.info_log = NewRocksLogger();
+  db.listeners = {std::make_shared<NoAutomaticRecovery>()};
+  db.verify_sst_unique_id_in_manifest = false;  // ingested files have none
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  db.skip_stats_update_on_db_open = true;
+  db.allow_fallocate = false;  // a preallocated log would count as stored bytes
+  db.file_checksum_gen_factory = NewFileChecksumFactory();
+  return db;
+}
+
+rocksdb::ColumnFamilyOptions KeyFamily(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions family;
+  family.write_buffer_size = 16 * kMiB;
+  family.max_write_buffer_number = 2;
+  family.compression = rocksdb::kNoCompression;
+  family.table_factory = TableFactory(cache);
+  return family;
+}
+
+rocksdb::ColumnFamilyOptions BlobFamily(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions family = KeyFamily(cache);
+  family.write_buffer_size = 64 * 1024;  // never written to: blobs come by ingest
+  family.disable_auto_compactions = true;
+  return family;
+}
+
+bool IsNoSpace(const rocksdb::Status& status) {
+  if (status.IsNoSpace()) return true;
+  const std::string text = status.ToString();  // EFBIG and EDQUOT have no code of their own
+  return status.IsIOError() &&
+         (text.find("File too large") != text.npos || text.find("quota exceeded") != text.npos ||
+          text.find("No space left") != text.npos);
+}
+
+Result<File> LockDirectory(const fs::path& directory) {
+  SIGNUM_ASSIGN(File lock, File::Open(directory / "lock", O_RDWR | O_CREAT));
+  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return FromErrno(errno, "lock " + directory.string());
+  return Fail(Errc::kUnavailable, "store_locked",
+              "the store in " + directory.string() + " is in use by another process");
+}
+
+// A family that this program does not know was made by a newer one.
+Result<void> CheckFamilies(const std::string& path) {
+  std::vector<std::string> present;
+  if (!rocksdb::DB::ListColumnFamilies(rocksdb::DBOptions(), path, &present).ok()) return {};
+  for (const std::string& name : present) {
+    if (std::find(kFamilyNames.begin(), kFamilyNames.end(), name) != kFamilyNames.end()) continue;
+    return Fail(Errc::kUnavailable, "schema_too_new",
+                "the store in " + path + " has a column family '" + name +
+                    "' that this version of Signum does not know");
+  }
+  return {};
+}
+
+Result<void> MakeDirectories(const fs::path& directory) {
+  for (const char* name : {"db", "staging"}) {
+    std::error_code error;
+    fs::create_directories(directory / name, error);
+    if (error) return FromErrno(error.value(), "create " + (directory / name).string());
+  }
+  return {};
+}
+
+}  // namespace
+
+Error FromRocks(const rocksdb::Status& status, std::string_view what) {
+  const std::string message = std::string(what) + ": " + status.ToString();
+  if (IsNoSpace(status)) return Fail(Errc::kExhausted, "disk_full", message);
+  if (status.IsCorruption()) return Fail(Errc::kCorrupt, "store_corrupt", message);
+  if (status.IsNotFound()) return Fail(Errc::kNotFound, "not_found", message);
+  if (status.IsBusy() || status.IsTryAgain() || status.IsIncomplete()) {
+    return Fail(Errc::kUnavailable, "store_busy", message);
+  }
+  return Fail(Errc::kInternal, "store_error", message);
+}
+
+struct RocksDatabase::Settings {
+  explicit Settings(const RocksEngineOptions& options)
+      : cache(rocksdb::NewLRUCache(
+            rocksdb::LRUCacheOptions(options.block_cache_bytes, kCacheShardBits, false, 0.5))),
+        families{{kFamilyNames[0], KeyFamily(cache)},
+                 {kFamilyNames[1], BlobFamily(cache)},
+                 {kFamilyNames[2], KeyFamily(cache)}},
+        blobs(database, families[1].options) {}
+
+  const std::shared_ptr<rocksdb::Cache> cache;
+  const rocksdb::DBOptions database = DatabaseOptions();
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  const rocksdb::Options blobs;
+};
+
+RocksDatabase::RocksDatabase(fs::path directory, const RocksEngineOptions& options)
+    : directory_(std::move(directory)), settings_(std::make_unique<Settings>(options)) {}
+
+RocksDatabase::~RocksDatabase() { CloseDb(); }
+
+const rocksdb::Options& RocksDatabase::blob_options() const { return settings_->blobs; }
+
+Result<std::shared_ptr<RocksDatabase>> RocksDatabase::Open(const fs::path& directory,
+                                                           const RocksEngineOptions& options) {
+  std::shared_ptr<RocksDatabase> database(new RocksDatabase(directory, options));
+  SIGNUM_TRY(MakeDirectories(directory));
+  SIGNUM_ASSIGN(database->lock_, LockDirectory(directory));
+  SIGNUM_TRY(CheckFamilies((directory / "db").string()));
+  SIGNUM_TRY(database->OpenDb());
+  SIGNUM_TRY(SyncDirectory(directory));
+  // What a dead process had not sealed. Safe only now that the store is ours.
+  for (const auto& entry : fs::directory_iterator(database->staging())) {
+    fs::remove_all(entry.path());
+  }
+  return database;
+}
+
+Result<void> RocksDatabase::OpenDb() {
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(
+      settings_->database, (directory_ / "db").string(), settings_->families, &families_, &db);
+  if (!status.ok()) return FromRocks(status, "open " + directory_.string());
+  db_.reset(db);
+  return {};
+}
+
+void RocksDatabase::CloseDb() {
+  if (!db_) return;
+  for (rocksdb::ColumnFamilyHandle* family : families_) db_->DestroyColumnFamilyHandle(family);
+  families_.clear();
+  db_->Close();
+  db_.reset();
+}
+
+Result<RocksDatabase::Session> RocksDatabase::Use() {
+  for (bool tried = false;; tried = true) {
+    if (healing_) std::lock_guard wait(heal_mutex_);
+    {
+      Session session(*this);
+      if (db_) return session;
+    }
+    if (tried) return Fail(Errc::kUnavailable, "store_closed", "the store is not open");
+    failed_ = true;
+    SIGNUM_TRY(Heal());
+  }
+}
+
+// Resumes before it closes: that writes out what is in memory, so that there is room to open again,
+// and settles whether the failed write happened (it did not).
+Result<void> RocksDatabase::Heal() {
+  if (!failed_) return {};
+  std::lock_guard healing(heal_mutex_);
+  if (!failed_) return {};
+  if (db_) {
+    const rocksdb::Status resumed = db_->Resume();
+    if (!resumed.ok()) return FromRocks(resumed, "resume after a failed write");
+  }
+  healing_ = true;
+  Result<void> opened;
+  {
+    std::unique_lock alone(gate_);
+    CloseDb();
+    opened = OpenDb();
+  }
+  healing_ = false;
+  if (opened.has_value()) failed_ = false;
+  return opened;
+}
+
+Result<void> RocksDatabase::Note(const rocksdb::Status& status, std::string_view what) {
+  if (status.ok()) return {};
+  failed_ = true;
+  return FromRocks(status, what);
+}
+
+}  // namespace signum

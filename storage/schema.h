@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+
+#include "storage/engine.h"
+
+namespace signum {
+
+// The version of the key space and of the records in it (DESIGN.md). It grows when an older program
+// could no longer read or would damage what is stored.
+inline constexpr uint64_t kSchemaVersion = 1;
+
+// Writes the version into an empty store, or checks it: Errc::kUnavailable "schema_too_new" where a
+// newer Signum wrote the store. Call before anything else of the engine.
+Result<void> EnsureSchema(Engine& engine);
+
+}  // namespace signum

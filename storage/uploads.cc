@@ -1,0 +1,505 @@
+#include "storage/uploads.h"
+
+#include <openssl/rand.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "storage/staged_file.h"
+#include "storage/transaction.h"
+#include "storage/upload_records.h"
+
+namespace signum {
+
+namespace fs = std::filesystem;
+
+bool Upload::Complete() const {
+  return std::all_of(files.begin(), files.end(),
+                     [](const UploadFile& file) { return file.digest.has_value(); });
+}
+
+namespace {
+
+constexpr uint64_t kSpaceCheckBytes = 16 << 20;  // how much is written between looks at free space
+
+// How much longer a pinned upload stays: a pin whose version never came to be (a crash between the
+// two) must end some day, and no job waits that long.
+constexpr int64_t kPinMicros = 90ll * 24 * 3600 * 1'000'000;
+
+using FileId = std::pair<std::string, size_t>;  // upload and file number
+
+Error UnknownUpload(std::string_view id) {
+  return Fail(Errc::kNotFound, "unknown_upload",
+              "no upload '" + std::string(id.substr(0, 64)) + "'");
+}
+
+// Ids become keys and folder names: whatever is not shaped like ours is unknown.
+bool IsId(std::string_view id) {
+  return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == id.npos;
+}
+
+Result<std::string> NewId() {
+  std::string random(16, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(random.data()), 16) != 1) {
+    return Fail(Errc::kInternal, "no_randomness", "the system gives no random bytes");
+  }
+  return HexEncode(AsBytes(random));
+}
+
+Digest EmptyDigest() { return Sha256::Of({}); }
+
+Error DigestMismatch(const UploadFile& file, const Digest& actual) {
+  return Fail(Errc::kUnusable, "digest_mismatch",
+              "'" + file.path + "' has digest " + actual.Text() + ", not " + file.expected->Text() +
+                  " as declared");
+}
+
+}  // namespace
+
+// What the writers share with the uploads they belong to: which files are being written, and the
+// hash states of those that were written before and are not complete.
+class StagedUploads final : public Uploads {
+ public:
+  StagedUploads(Engine& engine, const Clock& clock, fs::path directory, const UploadLimits& limits)
+      : engine_(engine), clock_(clock), directory_(std::move(directory)), limits_(limits) {}
+
+  Result<Upload> Create(std::string_view owner, std::string_view tenant,
+                        std::vector<UploadFile> files) override;
+  Result<Upload> Get(std::string_view id) const override;
+  Result<std::unique_ptr<UploadWriter>> OpenWriter(std::string_view id, size_t file,
+                                                   uint64_t offset) override;
+  Result<std::vector<CheckpointFile>> OpenFiles(std::string_view id) const override;
+  Result<void> Restart(std::string_view id, size_t file) override;
+  Result<void> Pin(std::string_view id) override;
+  Result<void> Unpin(std::string_view id) override;
+  Result<std::vector<std::string>> ListPinned() const override;
+  Result<void> Remove(std::string_view id) override;
+  Result<size_t> Sweep() override;
+  Result<size_t> Count() const override;
+
+  // ---- for writers
+  // Records how far a file got. kNotFound "unknown_upload" where the upload was removed meanwhile.
+  Result<void> Record(const FileId& id, const UploadProgress& progress);
+  // kExhausted "disk_full" where writing `bytes` more would leave too little free.
+  Result<void> CheckSpace(uint64_t bytes) const;
+  void Release(const FileId& id, std::optional<Sha256> hash);
+
+ private:
+  Result<UploadRecord> Load(std::string_view id) const;
+  Result<void> ChangeRecord(std::string_view id,
+                            const std::function<Result<void>(Upload&)>& change);
+  bool Expired(const UploadRecord& record) const {
+    const int64_t grace = record.upload.pinned ? kPinMicros : 0;
+    return record.upload.expires + grace <= clock_.Now();
+  }
+  bool Busy(std::string_view id) const;
+  Result<std::optional<Sha256>> Reserve(const FileId& id);
+  fs::path FolderOf(std::string_view id) const { return directory_ / std::string(id); }
+  fs::path PathOf(const FileId& id) const { return FolderOf(id.first) / std::to_string(id.second); }
+  Result<void> MakeFolder(std::string_view id) const;
+  Result<void> RemoveFolder(std::string_view id) const;
+  using Wanted = std::function<bool(const UploadRecord&)>;
+  Result<std::vector<UploadRecord>> List(const Wanted& wanted) const;
+  Result<void> SweepFolders() const;
+
+  Engine& engine_;
+  const Clock& clock_;
+  const fs::path directory_;
+  const UploadLimits limits_;
+  mutable std::mutex mutex_;
+  std::set<FileId> writing_;
+  std::map<FileId, Sha256> hashes_;
+};
+
+namespace {
+
+class StagedWriter final : public UploadWriter {
+ public:
+  StagedWriter(StagedUploads& uploads, FileId id, UploadFile file)
+      : uploads_(uploads), id_(std::move(id)), file_(std::move(file)) {}
+
+  // What was not committed is cut off; the hash goes on from there if the file does.
+  ~StagedWriter() override {
+    std::optional<Sha256> hash;
+    if (staged_) {
+      if (staged_->size() != staged_->durable()) static_cast<void>(staged_->Rewind());
+      hash = staged_->TakeHash();
+    }
+    uploads_.Release(id_, file_.digest ? std::nullopt : std::move(hash));
+  }
+
+  Result<void> Open(const fs::path& path, std::optional<Sha256> hash) {
+    SIGNUM_ASSIGN(StagedFile staged, StagedFile::Open(path, file_.offset, std::move(hash)));
+    staged_ = std::make_unique<StagedFile>(std::move(staged));
+    return {};
+  }
+
+  Result<void> Append(ConstBytes bytes) override {
+    if (bytes.size() > file_.size - staged_->size()) {
+      return Fail(Errc::kTooLarge, "upload_too_large",
+                  "'" + file_.path + "' was declared with " + std::to_string(file_.size) +
+                      " bytes; " + std::to_string(bytes.size()) + " at offset " +
+                      std::to_string(staged_->size()) + " are too many");
+    }
+    SIGNUM_TRY(CheckSpace(bytes.size()));
+    const auto appended = staged_->Append(bytes);
+    if (appended.has_error()) SIGNUM_TRY(staged_->Rewind());
+    return appended;
+  }
+
+  Result<UploadFile> Commit() override {
+    const auto committed = TryCommit();
+    if (committed.has_value()) return file_;
+    // Makes the file hold what the record says.
+    SIGNUM_TRY(staged_->CutTo(file_.offset));
+    return committed.error();
+  }
+
+ private:
+  // Looks at the disk before the first byte and then now and then.
+  Result<void> CheckSpace(uint64_t bytes) {
+    if (checked_ >= bytes) {
+      checked_ -= bytes;
+      return {};
+    }
+    SIGNUM_TRY(uploads_.CheckSpace(bytes));
+    checked_ = kSpaceCheckBytes;
+    return {};
+  }
+
+  Result<void> TryCommit() {
+    if (file_.digest) return {};
+    SIGNUM_TRY(staged_->Sync());
+    UploadProgress progress{staged_->size(), {}};
+    if (progress.offset == file_.size) {
+      SIGNUM_ASSIGN(progress.digest, staged_->Finish());
+      if (file_.expected && *file_.expected != *progress.digest) return Refuse(*progress.digest);
+    }
+    SIGNUM_TRY(uploads_.Record(id_, progress));
+    file_.offset = progress.offset;
+    file_.digest = progress.digest;
+    return {};
+  }
+
+  // The whole file is wrong, so none of it is kept.
+  Result<void> Refuse(const Digest& actual) {
+    SIGNUM_TRY(uploads_.Record(id_, {}));
+    file_.offset = 0;
+    return DigestMismatch(file_, actual);
+  }
+
+  StagedUploads& uploads_;
+  FileId id_;
+  UploadFile file_;
+  std::unique_ptr<StagedFile> staged_;
+  uint64_t checked_ = 0;  // bytes that may still be written without a look at the disk
+};
+
+}  // namespace
+
+Result<Upload> StagedUploads::Create(std::string_view owner, std::string_view tenant,
+                                     std::vector<UploadFile> files) {
+  SIGNUM_TRY(CheckUploadFiles(files, limits_));
+  UploadRecord record;
+  SIGNUM_ASSIGN(record.upload.id, NewId());
+  record.upload.owner = owner;
+  record.upload.tenant = tenant;
+  record.upload.created = clock_.Now();
+  record.upload.expires = record.upload.created + limits_.expire_after_micros;
+  record.upload.files = std::move(files);
+  Batch batch;
+  uint64_t total = 0;
+  for (size_t i = 0; i < record.upload.files.size(); ++i) {
+    UploadFile& file = record.upload.files[i];
+    file.offset = 0;
+    file.digest.reset();
+    total += file.size;
+    if (file.size != 0) continue;
+    file.digest = EmptyDigest();  // complete as it is
+    if (file.expected && *file.expected != *file.digest) return DigestMismatch(file, *file.digest);
+    batch.Put(UploadFileKey(record.upload.id, i), EncodeProgress({0, file.digest}));
+  }
+  SIGNUM_TRY(CheckSpace(total));
+  batch.Put(UploadKey(record.upload.id), EncodeUpload(record));
+  SIGNUM_TRY(engine_.Commit(batch));
+  return std::move(record.upload);
+}
+
+// One scan reads the upload and the progress of its files at one point in time.
+Result<UploadRecord> StagedUploads::Load(std::string_view id) const {
+  if (!IsId(id)) return UnknownUpload(id);
+  const std::string key = UploadKey(id);
+  SIGNUM_ASSIGN(const auto found, engine_.Scan(key, UploadEnd(id), limits_.max_files + 1));
+  if (found.empty() || found.front().key != key) return UnknownUpload(id);
+  SIGNUM_ASSIGN(UploadRecord record, DecodeUpload(found.front().value, key));
+  for (size_t i = 1; i < found.size(); ++i) {
+    const std::string& file_key = found[i].key;
+    const size_t file = std::stoull(file_key.substr(file_key.rfind('/') + 1));
+    SIGNUM_ASSIGN(const UploadProgress progress, DecodeProgress(found[i].value, file_key));
+    record.upload.files.at(file).offset = progress.offset;
+    record.upload.files.at(file).digest = progress.digest;
+  }
+  return record;
+}
+
+Result<Upload> StagedUploads::Get(std::string_view id) const {
+  SIGNUM_ASSIGN(UploadRecord record, Load(id));
+  if (Expired(record)) return UnknownUpload(id);
+  return std::move(record.upload);
+}
+
+Result<std::unique_ptr<UploadWriter>> StagedUploads::OpenWriter(std::string_view id, size_t file,
+                                                                uint64_t offset) {
+  const FileId file_id(id, file);
+  SIGNUM_ASSIGN(std::optional<Sha256> hash, Reserve(file_id));
+  std::unique_ptr<StagedWriter> writer;  // releases it however this ends
+  auto upload = Get(id);
+  if (upload.has_error() || file >= upload->files.size()) {
+    Release(file_id, std::nullopt);
+    return upload.has_error() ? upload.error() : UnknownUpload(id);
+  }
+  const UploadFile& declared = upload->files[file];
+  writer = std::make_unique<StagedWriter>(*this, file_id, declared);
+  if (declared.offset != offset) {
+    return Fail(Errc::kConflict, "wrong_offset",
+                "'" + declared.path + "' is at offset " + std::to_string(declared.offset) +
+                    ", not " + std::to_string(offset));
+  }
+  SIGNUM_TRY(MakeFolder(id));
+  SIGNUM_TRY(writer->Open(PathOf(file_id), std::move(hash)));
+  SIGNUM_TRY(SyncDirectory(FolderOf(id)));
+  return std::unique_ptr<UploadWriter>(std::move(writer));
+}
+
+Result<std::optional<Sha256>> StagedUploads::Reserve(const FileId& id) {
+  std::lock_guard lock(mutex_);
+  if (!writing_.insert(id).second) {
+    return Fail(Errc::kConflict, "upload_busy",
+                "another request is writing file " + std::to_string(id.second));
+  }
+  std::optional<Sha256> hash;
+  if (auto known = hashes_.extract(id)) hash = std::move(known.mapped());
+  return hash;
+}
+
+void StagedUploads::Release(const FileId& id, std::optional<Sha256> hash) {
+  std::lock_guard lock(mutex_);
+  writing_.erase(id);
+  if (hash) hashes_.insert_or_assign(id, *std::move(hash));
+}
+
+Result<void> StagedUploads::Restart(std::string_view id, size_t file) {
+  SIGNUM_ASSIGN(const Upload upload, Get(id));
+  if (file >= upload.files.size()) return UnknownUpload(id);
+  const FileId file_id(id, file);
+  SIGNUM_TRY(Reserve(file_id));  // the hash of what was there goes with it
+  auto restarted = [&]() -> Result<void> {
+    SIGNUM_ASSIGN(const Upload now, Get(id));
+    if (!now.files[file].digest) return Record(file_id, {});
+    return Fail(Errc::kConflict, "file_complete",
+                "'" + now.files[file].path + "' is complete already");
+  }();
+  Release(file_id, std::nullopt);
+  return restarted;
+}
+
+// Depends on the upload's own record, which Remove deletes, and extends its life where half is
+// over.
+Result<void> StagedUploads::Record(const FileId& id, const UploadProgress& progress) {
+  return Transact<void>(engine_, [&](Transaction& transaction) -> Result<void> {
+    const std::string key = UploadKey(id.first);
+    SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
+    if (!stored) return UnknownUpload(id.first);
+    SIGNUM_ASSIGN(UploadRecord record, DecodeUpload(*stored, key));
+    const UnixMicros now = clock_.Now();
+    if (record.upload.expires - now < limits_.expire_after_micros / 2) {
+      record.upload.expires = now + limits_.expire_after_micros;
+      transaction.Put(key, EncodeUpload(record));
+    }
+    transaction.Put(UploadFileKey(id.first, id.second), EncodeProgress(progress));
+    return {};
+  });
+}
+
+Result<void> StagedUploads::CheckSpace(uint64_t bytes) const {
+  struct statvfs disk {};
+  if (::statvfs(directory_.c_str(), &disk) != 0) return FromErrno(errno, "statvfs");
+  const uint64_t free = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  if (free >= limits_.keep_free_bytes && free - limits_.keep_free_bytes >= bytes) return {};
+  return Fail(Errc::kExhausted, "disk_full",
+              std::to_string(bytes) + " bytes do not fit: " + std::to_string(free) +
+                  " are free, of which " + std::to_string(limits_.keep_free_bytes) +
+                  " are kept free");
+}
+
+Result<void> StagedUploads::MakeFolder(std::string_view id) const {
+  std::error_code error;
+  if (!fs::create_directory(FolderOf(id), error)) {
+    return error ? FromErrno(error.value(), "create " + FolderOf(id).string()) : Result<void>();
+  }
+  return SyncDirectory(directory_);
+}
+
+Result<std::vector<CheckpointFile>> StagedUploads::OpenFiles(std::string_view id) const {
+  SIGNUM_ASSIGN(const Upload upload, Get(id));
+  std::vector<CheckpointFile> files;
+  for (size_t i = 0; i < upload.files.size(); ++i) {
+    const UploadFile& file = upload.files[i];
+    if (!file.digest) {
+      return Fail(Errc::kConflict, "upload_incomplete",
+                  "'" + file.path + "' has " + std::to_string(file.offset) + " of " +
+                      std::to_string(file.size) + " bytes");
+    }
+    std::shared_ptr<const ByteSource> bytes = std::make_shared<MemorySource>("");
+    if (file.size > 0) {
+      SIGNUM_ASSIGN(bytes, MappedFile::Open(PathOf({upload.id, i})));
+    }
+    files.push_back({file.path, std::move(bytes)});
+  }
+  return files;
+}
+
+Result<void> StagedUploads::Pin(std::string_view id) {
+  SIGNUM_ASSIGN(const Upload upload, Get(id));
+  if (!upload.Complete()) {
+    return Fail(Errc::kConflict, "upload_incomplete", "upload '" + upload.id + "' is not complete");
+  }
+  return ChangeRecord(id, [](Upload& stored) -> Result<void> {
+    if (stored.pinned) {
+      return Fail(Errc::kConflict, "upload_in_use",
+                  "a version is being made from upload '" + stored.id + "' already");
+    }
+    stored.pinned = true;
+    return {};
+  });
+}
+
+Result<void> StagedUploads::Unpin(std::string_view id) {
+  return ChangeRecord(id, [this](Upload& stored) -> Result<void> {
+    stored.pinned = false;
+    stored.expires = clock_.Now() + limits_.expire_after_micros;
+    return {};
+  });
+}
+
+Result<void> StagedUploads::ChangeRecord(std::string_view id,
+                                         const std::function<Result<void>(Upload&)>& change) {
+  return Transact<void>(engine_, [&](Transaction& transaction) -> Result<void> {
+    const std::string key = UploadKey(id);
+    SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
+    if (!stored) return UnknownUpload(id);
+    SIGNUM_ASSIGN(UploadRecord record, DecodeUpload(*stored, key));
+    SIGNUM_TRY(change(record.upload));
+    transaction.Put(key, EncodeUpload(record));
+    return {};
+  });
+}
+
+// The records go first; files of an upload that has none are removed by the next sweep, whatever
+// happens here.
+Result<void> StagedUploads::Remove(std::string_view id) {
+  if (!IsId(id)) return UnknownUpload(id);
+  SIGNUM_ASSIGN(const auto found, engine_.Scan(UploadKey(id), UploadEnd(id), SIZE_MAX));
+  if (found.empty() || found.front().key != UploadKey(id)) return UnknownUpload(id);
+  Batch batch;
+  for (const KeyValue& item : found) batch.Delete(item.key);
+  SIGNUM_TRY(engine_.Commit(batch));
+  {
+    std::lock_guard lock(mutex_);
+    const FileId first(id, 0);
+    const FileId last(id, SIZE_MAX);
+    hashes_.erase(hashes_.lower_bound(first), hashes_.upper_bound(last));
+  }
+  return RemoveFolder(id);
+}
+
+Result<void> StagedUploads::RemoveFolder(std::string_view id) const {
+  std::error_code error;
+  fs::remove_all(FolderOf(id), error);
+  if (error) return FromErrno(error.value(), "remove " + FolderOf(id).string());
+  return {};
+}
+
+bool StagedUploads::Busy(std::string_view id) const {
+  std::lock_guard lock(mutex_);
+  const auto it = writing_.lower_bound(FileId(id, 0));
+  return it != writing_.end() && it->first == id;
+}
+
+Result<std::vector<std::string>> StagedUploads::ListPinned() const {
+  SIGNUM_ASSIGN(const auto pinned,
+                List([](const UploadRecord& record) { return record.upload.pinned; }));
+  std::vector<std::string> ids;
+  for (const UploadRecord& record : pinned) ids.push_back(record.upload.id);
+  return ids;
+}
+
+Result<std::vector<UploadRecord>> StagedUploads::List(const Wanted& wanted) const {
+  std::vector<UploadRecord> found;
+  std::string begin(kUploadPrefix);
+  std::string end = begin;
+  ++end.back();
+  for (;;) {
+    SIGNUM_ASSIGN(const auto next, engine_.Scan(begin, end, 1));
+    if (next.empty()) return found;
+    const std::string id = next.front().key.substr(kUploadPrefix.size());
+    SIGNUM_ASSIGN(UploadRecord record, DecodeUpload(next.front().value, next.front().key));
+    if (wanted(record)) found.push_back(std::move(record));
+    begin = UploadEnd(id);
+  }
+}
+
+Result<size_t> StagedUploads::Sweep() {
+  size_t removed = 0;
+  SIGNUM_ASSIGN(const auto expired,
+                List([this](const UploadRecord& record) { return Expired(record); }));
+  for (const UploadRecord& record : expired) {
+    if (Busy(record.upload.id)) continue;
+    const auto gone = Remove(record.upload.id);
+    if (gone.has_error() && gone.error().code != Errc::kNotFound) return gone.error();
+    if (gone.has_value()) ++removed;
+  }
+  SIGNUM_TRY(SweepFolders());
+  return removed;
+}
+
+// A record is there before its folder is, so a folder without one belongs to nobody.
+Result<void> StagedUploads::SweepFolders() const {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory_, error)) {
+    const std::string id = entry.path().filename().string();
+    SIGNUM_ASSIGN(const auto record, engine_.Get(UploadKey(id)));
+    if (!record) SIGNUM_TRY(RemoveFolder(id));
+  }
+  if (error) return FromErrno(error.value(), "list " + directory_.string());
+  return {};
+}
+
+Result<size_t> StagedUploads::Count() const {
+  size_t count = 0;
+  std::error_code error;
+  for (fs::directory_iterator it(directory_, error), end; !error && it != end;
+       it.increment(error)) {
+    ++count;
+  }
+  if (error) return FromErrno(error.value(), "list " + directory_.string());
+  return count;
+}
+
+Result<std::unique_ptr<Uploads>> Uploads::Open(Engine& engine, const Clock& clock,
+                                               const fs::path& directory,
+                                               const UploadLimits& limits) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) return FromErrno(error.value(), "create " + directory.string());
+  return std::unique_ptr<Uploads>(
+      std::make_unique<StagedUploads>(engine, clock, directory, limits));
+}
+
+}  // namespace signum

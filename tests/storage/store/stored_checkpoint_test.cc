@@ -1,0 +1,125 @@
+// Ingest of real checkpoints and reading them back.
+
+#include <algorithm>
+
+#include "storage/base/file.h"
+#include "storage/object_store.h"
+#include "tests/storage/store/store_support.h"
+
+namespace signum {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kModels = fs::path(SIGNUM_TEST_DATA) / "tiny-llama";
+
+class StoredCheckpointTest : public ::testing::TestWithParam<EngineKind> {
+ protected:
+  IngestedCheckpoint Ingest(const std::string& name) {
+    const auto checkpoint = Checkpoint::OpenDirectory(kModels / name);
+    EXPECT_THAT(checkpoint, Ok());
+    auto ingested = IngestCheckpoint(objects_, **checkpoint, {});
+    EXPECT_THAT(ingested, Ok());
+    return ingested.has_value() ? *std::move(ingested) : IngestedCheckpoint();
+  }
+
+  EngineHolder engine_{GetParam()};
+  ObjectStore objects_{*engine_};
+};
+
+TEST_P(StoredCheckpointTest, GivesEveryFileBack) {
+  const IngestedCheckpoint ingested = Ingest("base");
+  const auto stored = StoredCheckpoint::Open(objects_, ingested.recipe_digest);
+  ASSERT_THAT(stored, Ok());
+  size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(kModels / "base")) {
+    const auto file = (*stored)->OpenFile(entry.path().filename().string());
+    ASSERT_THAT(file, Ok());
+    EXPECT_TRUE(Contents(**file) == *ReadFile(entry.path(), 1 << 30)) << entry.path();
+    ++files;
+  }
+  EXPECT_EQ((*stored)->recipe().files.size(), files);
+  EXPECT_THAT((*stored)->OpenFile("none"), FailsWith(Errc::kNotFound, "unknown_file", "none"));
+}
+
+TEST_P(StoredCheckpointTest, GivesEveryTensorBack) {
+  const auto original = *Checkpoint::OpenDirectory(kModels / "kjv");
+  const auto stored = *StoredCheckpoint::Open(objects_, Ingest("kjv").recipe_digest);
+  ASSERT_EQ(stored->tensors(), original->tensors());
+  for (size_t i = 0; i < stored->tensors().size(); ++i) {
+    const std::string bytes = Contents(**stored->Open(i));
+    EXPECT_TRUE(bytes == Contents(**original->Open(i))) << stored->tensors()[i].name;
+    EXPECT_EQ(stored->KnownDigest(i), Sha256::Of(AsBytes(bytes)));
+  }
+}
+
+TEST_P(StoredCheckpointTest, StoresEqualPiecesOnce) {
+  const IngestedCheckpoint base = Ingest("base");
+  EXPECT_GT(base.stored_bytes, 6'000'000);
+  EXPECT_TRUE(*objects_.Has(base.base_manifest_digest));
+  EXPECT_EQ(base.base_manifest_digest, base.hashed.BaseDigest());
+  const size_t blobs = engine_->ListBlobs()->size();
+  const IngestedCheckpoint again = Ingest("base");
+  EXPECT_EQ(again.stored_bytes, 0);
+  EXPECT_EQ(again.recipe_digest, base.recipe_digest);
+  EXPECT_EQ(engine_->ListBlobs()->size(), blobs);
+  // A fine-tune shares the tokenizer and other small files.
+  const IngestedCheckpoint fine = Ingest("kjv");
+  EXPECT_LT(fine.stored_bytes, fine.hashed.recipe.TotalBytes());
+}
+
+TEST_P(StoredCheckpointTest, CountsProgressToTheTotal) {
+  const auto checkpoint = *Checkpoint::OpenDirectory(kModels / "base");
+  uint64_t last = 0;
+  const auto ingested = IngestCheckpoint(objects_, *checkpoint, [&](uint64_t done) {
+    EXPECT_GE(done, last);
+    last = done;
+    return true;
+  });
+  ASSERT_THAT(ingested, Ok());
+  const uint64_t total = ingested->hashed.recipe.TotalBytes();
+  EXPECT_LE(last, total);
+  EXPECT_GT(last, total - 1000);
+}
+
+TEST_P(StoredCheckpointTest, StopsWhenAskedAndGoesOnAfter) {
+  const auto checkpoint = *Checkpoint::OpenDirectory(kModels / "base");
+  const auto stopped =
+      IngestCheckpoint(objects_, *checkpoint, [](uint64_t done) { return done < 5'000'000; });
+  EXPECT_THAT(stopped, FailsWith(Errc::kCancelled, "cancelled", ""));
+  const IngestedCheckpoint ingested = Ingest("base");
+  EXPECT_THAT(StoredCheckpoint::Open(objects_, ingested.recipe_digest), Ok());
+}
+
+TEST_P(StoredCheckpointTest, SaysWhatIsMissingOrWrong) {
+  const IngestedCheckpoint ingested = Ingest("base");
+  const auto open = [&](const Recipe& recipe) {
+    return StoredCheckpoint::Open(objects_, objects_.Put(AsBytes(recipe.Serialize()))->digest);
+  };
+  EXPECT_THAT(StoredCheckpoint::Open(objects_, Digest()),
+              FailsWith(Errc::kNotFound, "unknown_object", ""));
+  Recipe recipe = ingested.hashed.recipe;
+  RecipeFile* weights = nullptr;
+  for (RecipeFile& file : recipe.files) weights = file.safetensors ? &file : weights;
+  weights->tensors.pop_back();
+  EXPECT_THAT(open(recipe), FailsWith(Errc::kCorrupt, "bad_recipe", weights->path));
+  weights->tensors.push_back(Digest());  // an object that is not there
+  const auto stored = open(recipe);
+  ASSERT_THAT(stored, Ok());
+  EXPECT_THAT((*stored)->OpenFile(weights->path), FailsWith(Errc::kNotFound, "unknown_object", ""));
+  std::rotate(weights->tensors.begin(), weights->tensors.begin() + 1, weights->tensors.end());
+  const auto swapped = open(recipe);
+  ASSERT_THAT(swapped, Ok());
+  bool refused = false;
+  for (size_t i = 0; i < (*swapped)->tensors().size(); ++i) {
+    const auto tensor = (*swapped)->Open(i);
+    if (tensor.has_error() && tensor.error().reason == "bad_recipe") refused = true;
+  }
+  EXPECT_TRUE(refused);  // a tensor under the name of another of another size
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, StoredCheckpointTest, ::testing::Values(kMemory, kRocks),
+                         EngineName);
+
+}  // namespace
+}  // namespace signum
