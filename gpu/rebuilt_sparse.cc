@@ -1,0 +1,119 @@
+#include "gpu/fetch.h"
+#include "gpu/kernels/bits.h"
+#include "gpu/kernels/reconstruct.h"
+#include "gpu/rebuilt_matrix.h"
+#include "gpu/tensor_class.h"
+
+namespace signum {
+namespace {
+
+constexpr uint64_t kIndexBytes = 4096;  // of mask between two entries of the index
+
+const uint8_t* AsBits(const std::byte* bytes) { return reinterpret_cast<const uint8_t*>(bytes); }
+
+class SparseMatrix final : public RebuiltMatrix {
+ public:
+  SparseMatrix(const TensorInfo& info, BaseMatrix base, Scales scales,
+               std::shared_ptr<const ByteSource> mask, std::shared_ptr<const ByteSource> sign)
+      : RebuiltMatrix(info, *ElementOf(info.dtype)),
+        base_(std::move(base)),
+        info_(info),
+        scales_(std::move(scales)),
+        mask_(std::move(mask)),
+        sign_(std::move(sign)) {}
+
+ protected:
+  Result<void> Rebuild(const Run& run, std::byte* out) const override {
+    SIGNUM_ASSIGN(const Loaded* loaded, loaded_.Get([&] { return Load(); }));
+    std::vector<std::byte> base_buffer;
+    std::vector<std::byte> mask_buffer;
+    const uint64_t width = kernels::ElementBytes(base_.type);
+    const uint64_t first_byte = BitsBegin(run.row, run.column);
+    const uint64_t mask_bytes = BitsEnd(run) - first_byte;
+    SIGNUM_ASSIGN(
+        const std::byte* base,
+        Fetch(*base_.bytes, (run.row * columns_ + run.column) * width, run.n * width, base_buffer));
+    SIGNUM_ASSIGN(const std::byte* bits, Fetch(*mask_, first_byte, mask_bytes, mask_buffer));
+    const uint8_t* mask = AsBits(bits);
+    SIGNUM_ASSIGN(const uint64_t rank, Rank(*loaded, first_byte));
+    SIGNUM_ASSIGN(const std::vector<uint8_t> sign, Scatter(rank, mask, mask_bytes));
+    const auto visit = [&](uint64_t row, uint64_t column, uint64_t count,
+                           uint64_t done) -> Result<void> {
+      const uint64_t at = BitsBegin(row, column) - first_byte;
+      const kernels::SignScales how{sign.data() + at, mask + at, loaded->scales.Row(row),
+                                    loaded->scales.Col(column)};
+      kernels::ReconstructRow(kernels::ConstRow{base_.type, base}.From(done), how, count,
+                              kernels::MutableRow{type_, out}.From(done));
+      return {};
+    };
+    return ForRows(run, visit);
+  }
+
+ private:
+  struct Loaded {
+    Scales::Values scales;
+    std::vector<uint64_t> index;  // ones in the mask before each kIndexBytes of it
+  };
+
+  Result<Loaded> Load() const {
+    Loaded loaded;
+    SIGNUM_ASSIGN(loaded.scales, scales_.Read());
+    std::vector<std::byte> buffer;
+    uint64_t ones = 0;
+    for (uint64_t at = 0; at < mask_->size(); at += kIndexBytes) {
+      loaded.index.push_back(ones);
+      const uint64_t size = std::min(kIndexBytes, mask_->size() - at);
+      SIGNUM_ASSIGN(const std::byte* bytes, Fetch(*mask_, at, size, buffer));
+      ones += kernels::CountBits(AsBits(bytes), size * 8);
+    }
+    SIGNUM_TRY(CheckPart(kernels::BitBytes(ones) == sign_->size(), info_,
+                         "the number of signs beside its mask's"));
+    return loaded;
+  }
+
+  // Ones in the mask before its byte `at`.
+  Result<uint64_t> Rank(const Loaded& loaded, uint64_t at) const {
+    const uint64_t entry = at / kIndexBytes;
+    std::vector<std::byte> buffer;
+    const uint64_t size = at - entry * kIndexBytes;
+    SIGNUM_ASSIGN(const std::byte* bytes, Fetch(*mask_, entry * kIndexBytes, size, buffer));
+    return loaded.index[entry] + kernels::CountBits(AsBits(bytes), size * 8);
+  }
+
+  // The signs from the rank-th on, spread to where the mask has ones. They are all there: Load()
+  // has counted the ones of the whole mask.
+  Result<std::vector<uint8_t>> Scatter(uint64_t rank, const uint8_t* mask,
+                                       uint64_t mask_bytes) const {
+    const uint64_t ones = kernels::CountBits(mask, mask_bytes * 8);
+    std::vector<std::byte> buffer;
+    const uint64_t begin = rank / 8;
+    const uint64_t end = kernels::BitBytes(rank + ones);
+    SIGNUM_ASSIGN(const std::byte* packed, Fetch(*sign_, begin, end - begin, buffer));
+    std::vector<uint8_t> sign(mask_bytes);
+    kernels::ScatterBits(AsBits(packed), rank % 8, mask, mask_bytes * 8, sign.data());
+    return sign;
+  }
+
+  BaseMatrix base_;
+  TensorInfo info_;
+  Scales scales_;
+  std::shared_ptr<const ByteSource> mask_, sign_;
+  Lazy<Loaded> loaded_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const ByteSource>> OpenSparse(const DeltaReader& delta,
+                                                     const TensorInfo& info, BaseMatrix base) {
+  const SafetensorsEntry* mask = delta.FindPart(MaskName(info.name));
+  const SafetensorsEntry* sign = delta.FindPart(SignName(info.name));
+  const std::vector<uint64_t> shape{info.shape[0], kernels::BitBytes(info.shape[1])};
+  SIGNUM_TRY(CheckPart(mask != nullptr && mask->info.shape == shape, info, "its mask"));
+  SIGNUM_TRY(CheckPart(sign != nullptr, info, "its sign"));
+  SIGNUM_TRY(CheckPart(base.rows == info.shape[0], info, "the base's tensor"));
+  SIGNUM_ASSIGN(Scales scales, Scales::Open(delta, info));
+  return std::make_shared<SparseMatrix>(info, std::move(base), std::move(scales),
+                                        delta.OpenPart(*mask), delta.OpenPart(*sign));
+}
+
+}  // namespace signum
