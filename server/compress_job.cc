@@ -1,0 +1,244 @@
+#include "server/compress_job.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "gpu/checkpoint_blobs.h"
+#include "server/stored_models.h"
+#include "server/upload_access.h"
+#include "storage/base/file.h"
+#include "storage/format/manifest.h"
+#include "storage/uploads.h"
+
+namespace signum {
+namespace {
+
+// Where each phase begins on the way from 0 to 1: roughly its share of the time.
+constexpr double kIngestFrom = 0, kCompressFrom = 0.3, kVerifyFrom = 0.6, kSealFrom = 0.95;
+constexpr size_t kHashBytes = 1 << 20;
+
+// Headers and small files that the delta must carry: those of the fine-tune, wherever it lies, that
+// the base has not.
+class JobBlobs final : public BlobSource {
+ public:
+  JobBlobs(std::shared_ptr<const RecipeObjects> base, std::shared_ptr<const BaseBlobs> fine)
+      : base_(std::move(base)), fine_(std::move(fine)) {}
+  bool BaseHas(const Digest& digest) const override { return base_->Has(digest); }
+  Result<std::shared_ptr<const ByteSource>> Open(const Digest& digest) const override {
+    return fine_->OpenBlob(digest);
+  }
+
+ private:
+  std::shared_ptr<const RecipeObjects> base_;
+  std::shared_ptr<const BaseBlobs> fine_;
+};
+
+}  // namespace
+
+CompressJob::CompressJob(const WorkerContext& context, const WorkerOptions& options, JobRecord job,
+                         const std::atomic<bool>& stopping)
+    : context_(context),
+      options_(options),
+      job_(std::move(job)),
+      progress_(context.catalog, job_.id, stopping),
+      output_(options.tmp_directory / (job_.id + ".delta")) {}
+
+CompressJob::~CompressJob() {
+  std::error_code ignored;  // it may never have been made
+  std::filesystem::remove(output_, ignored);
+}
+
+Result<void> CompressJob::Run() {
+  SIGNUM_TRY(Load());
+  const bool sealed = version_->delta && version_->manifest;  // by a process that died just after
+  if (!sealed) {
+    SIGNUM_TRY(Ingest());
+    SIGNUM_TRY(Compress());
+    SIGNUM_TRY(Verify());
+    SIGNUM_TRY(Seal());
+  }
+  return Finish();
+}
+
+ByteProgress CompressJob::Steps() {
+  return [this](uint64_t done) { return progress_.Step(done); };
+}
+
+Result<void> CompressJob::Load() {
+  SIGNUM_ASSIGN(version_, context_.catalog.GetVersion(job_.tenant, job_.model, job_.version));
+  SIGNUM_ASSIGN(asked_, VersionOptions::FromJson(version_->options_json));
+  SIGNUM_ASSIGN(const BaseRecord base, context_.catalog.GetBase(version_->base));
+  SIGNUM_ASSIGN(base_, StoredCheckpoint::Open(context_.objects, base.recipe));
+  base_objects_ =
+      std::make_shared<const RecipeObjects>(context_.objects, base.recipe, base_->recipe());
+  return {};
+}
+
+// ---- ingest
+
+Result<void> CompressJob::Ingest() {
+  progress_.Begin("ingest", kIngestFrom, kCompressFrom, version_->upload_bytes);
+  const bool need_upload = !version_->recipe || !asked_.keep_exact;
+  if (need_upload) {
+    SIGNUM_ASSIGN(auto files, context_.uploads.OpenFiles(version_->upload));
+    SIGNUM_ASSIGN(uploaded_, Checkpoint::Parse(std::move(files)));
+    SIGNUM_TRY(asked_.keep_exact ? IngestExactly(*uploaded_) : HashOnly(*uploaded_));
+  }
+  return OpenFine();
+}
+
+Result<void> CompressJob::IngestExactly(const Checkpoint& checkpoint) {
+  SIGNUM_ASSIGN(const auto ingested, IngestCheckpoint(context_.objects, checkpoint, Steps()));
+  version_->recipe = ingested.recipe_digest;
+  version_->exact_kept = true;
+  version_->exact_bytes = ingested.stored_bytes;
+  return context_.catalog.UpdateVersion(*version_, nullptr);
+}
+
+// Nothing of the upload but its recipe enters the store, so there is nothing to take out again.
+Result<void> CompressJob::HashOnly(const Checkpoint& checkpoint) {
+  SIGNUM_ASSIGN(auto hashed, HashCheckpoint(checkpoint, Steps()));
+  const std::string recipe = hashed.recipe.Serialize();
+  SIGNUM_ASSIGN(const auto stored, context_.objects.Put(AsBytes(recipe)));
+  recipe_ = std::move(hashed.recipe);
+  version_->recipe = stored.digest;
+  version_->exact_kept = false;
+  version_->exact_bytes = 0;
+  return context_.catalog.UpdateVersion(*version_, nullptr);
+}
+
+// From here on an exactly kept upload is read from the store: a job that starts again does not need
+// the staged files.
+Result<void> CompressJob::OpenFine() {
+  if (!asked_.keep_exact) {
+    architecture_ = ArchitectureOf(uploaded_->config_json());
+    blobs_ = std::make_unique<JobBlobs>(
+        base_objects_, std::make_shared<const CheckpointBlobs>(*uploaded_, recipe_));
+    fine_ = uploaded_;
+    return {};
+  }
+  SIGNUM_ASSIGN(const auto stored, StoredCheckpoint::Open(context_.objects, *version_->recipe));
+  SIGNUM_ASSIGN(const auto config, stored->OpenFile("config.json"));
+  SIGNUM_ASSIGN(const std::string text, ReadAll(*config, kMaxSafetensorsHeader));
+  architecture_ = ArchitectureOf(text);
+  recipe_ = stored->recipe();
+  blobs_ = std::make_unique<JobBlobs>(
+      base_objects_,
+      std::make_shared<const RecipeObjects>(context_.objects, *version_->recipe, recipe_));
+  fine_ = stored;
+  uploaded_.reset();
+  return {};
+}
+
+// ---- compress
+
+Result<void> CompressJob::Compress() {
+  progress_.Begin("compress", kCompressFrom, kVerifyFrom, recipe_.TotalBytes());
+  CompressOptions options = asked_.ForCompressor();
+  options.device = options_.device;
+  options.threads = options_.threads_per_job;
+  const auto step = [this](const CompressProgress& progress) {
+    return progress_.Step(progress.bytes_done);
+  };
+  SIGNUM_ASSIGN(summary_, CompressCheckpoint(*base_, version_->base_digest, *fine_, recipe_,
+                                             *blobs_, options, output_, step));
+  return {};
+}
+
+// ---- verify
+
+// Rebuilds every file from base and delta, as whoever pulls it will, and remembers what comes out.
+Result<void> CompressJob::Verify() {
+  progress_.Begin("verify", kVerifyFrom, kSealFrom, recipe_.TotalBytes());
+  SIGNUM_ASSIGN(auto file, MappedFile::Open(output_));
+  SIGNUM_ASSIGN(auto delta, DeltaReader::Open(std::move(file), job_.id + ".delta"));
+  SIGNUM_ASSIGN(const auto rebuilder,
+                Rebuilder::Create(base_, version_->base_digest, base_objects_, std::move(delta)));
+  version_->rebuilt.clear();
+  uint64_t done = 0;
+  for (const RecipeFile& described : recipe_.files) {
+    SIGNUM_ASSIGN(RebuiltFile rebuilt, RebuildAndHash(*rebuilder, described, &done));
+    version_->rebuilt.push_back(std::move(rebuilt));
+  }
+  return {};
+}
+
+Result<RebuiltFile> CompressJob::RebuildAndHash(const Rebuilder& rebuilder, const RecipeFile& file,
+                                                uint64_t* done) {
+  SIGNUM_ASSIGN(const auto bytes, rebuilder.OpenFile(file.path));
+  Sha256 hash;
+  std::vector<std::byte> buffer(kHashBytes);
+  for (uint64_t at = 0; at < bytes->size(); at += buffer.size()) {
+    if (!progress_.Step(*done)) return *progress_.Why();
+    const MutableBytes piece(buffer.data(), std::min<uint64_t>(buffer.size(), bytes->size() - at));
+    SIGNUM_TRY(bytes->Read(at, piece));
+    hash.Update(piece);
+    *done += piece.size();
+  }
+  RebuiltFile rebuilt{file.path, bytes->size(), hash.Finish()};
+  const bool exact_expected = !file.safetensors;
+  if (rebuilt.size != file.size || (exact_expected && rebuilt.digest != file.digest)) {
+    return Fail(Errc::kCorrupt, "rebuild_mismatch",
+                "file '" + file.path + "' does not come back from base and delta as it should");
+  }
+  return rebuilt;
+}
+
+// ---- seal
+
+Result<void> CompressJob::Seal() {
+  progress_.Begin("seal", kSealFrom, 1, summary_.sealed.size);
+  SIGNUM_ASSIGN(const auto file, MappedFile::Open(output_));
+  SIGNUM_ASSIGN(const auto delta, context_.objects.Put(*file, summary_.sealed.digest, Steps()));
+  SIGNUM_ASSIGN(const std::string envelope, SignedManifest());
+  SIGNUM_ASSIGN(const auto manifest, context_.objects.Put(AsBytes(envelope)));
+  version_->delta = delta.digest;
+  version_->delta_bytes = delta.size;
+  version_->manifest = manifest.digest;
+  version_->linear_weights = summary_.linear_weights;
+  version_->linear_bytes = summary_.linear_bytes;
+  if (!progress_.StepNow(delta.size)) return *progress_.Why();
+  return context_.catalog.UpdateVersion(*version_, nullptr);
+}
+
+// Depends on the version's record and the delta alone: sealing twice signs the same bytes.
+Result<std::string> CompressJob::SignedManifest() const {
+  Manifest manifest;
+  manifest.tenant = version_->tenant;
+  manifest.model = version_->model;
+  manifest.version = version_->version;
+  manifest.base = version_->base;
+  manifest.base_digest = version_->base_digest;
+  manifest.delta_size = summary_.sealed.size;
+  manifest.delta_digest = summary_.sealed.digest;
+  manifest.chunks = summary_.sealed.chunks;
+  manifest.codec = CodecName(asked_.codec);
+  manifest.scales = ScaleKindName(asked_.scales);
+  manifest.embeddings = asked_.Embeddings();
+  manifest.method = asked_.method;
+  manifest.architecture = architecture_;
+  manifest.tensors = summary_.tensors;
+  manifest.recipe = recipe_;
+  manifest.creator = version_->creator;
+  manifest.created = FormatTime(version_->created);
+  return manifest.Sign(context_.signing_key);
+}
+
+// The upload goes first: were it the other way round, a crash between would leave it pinned for
+// ever.
+Result<void> CompressJob::Finish() {
+  const auto removed = context_.uploads.Remove(version_->upload);
+  if (removed.has_error() && removed.error().code != Errc::kNotFound) return removed.error();
+  SIGNUM_ASSIGN(JobRecord job, context_.catalog.GetJob(job_.id));
+  job.state = JobState::kDone;
+  job.phase = "done";
+  job.progress = 1;
+  job.eta_seconds = 0;
+  job.finished = context_.clock.Now();
+  version_->state = VersionState::kReady;
+  version_->finished = job.finished;
+  return context_.catalog.FinishVersion(*version_, job);
+}
+
+}  // namespace signum

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "server/phase_reporter.h"
+#include "server/version_options.h"
+#include "server/worker.h"
+#include "storage/catalog.h"
+#include "storage/format/checkpoint.h"
+#include "storage/object_store.h"
+
+namespace signum {
+
+class RecipeObjects;
+class Rebuilder;
+
+// Makes one version from its upload: ingest, compress, verify, seal. What each phase produced is
+// recorded before the next begins, or made again: running the same job twice gives the same bytes.
+class CompressJob {
+ public:
+  CompressJob(const WorkerContext& context, const WorkerOptions& options, JobRecord job,
+              const std::atomic<bool>& stopping);
+  ~CompressJob();  // removes the temporary file
+
+  // The version is ready when this succeeds. An error leaves version and job as they are: see
+  // Worker.
+  Result<void> Run();
+
+  // Present once Run() has read it.
+  const std::optional<VersionRecord>& version() const { return version_; }
+  const std::optional<Error>& stopped() const { return progress_.Why(); }
+
+ private:
+  Result<void> Load();
+  Result<void> Ingest();
+  Result<void> IngestExactly(const Checkpoint& checkpoint);
+  Result<void> HashOnly(const Checkpoint& checkpoint);
+  Result<void> OpenFine();
+  Result<void> Compress();
+  Result<void> Verify();
+  Result<RebuiltFile> RebuildAndHash(const Rebuilder& rebuilder, const RecipeFile& file,
+                                     uint64_t* done);
+  Result<void> Seal();
+  Result<std::string> SignedManifest() const;
+  Result<void> Finish();
+  ByteProgress Steps();
+
+  const WorkerContext& context_;
+  const WorkerOptions& options_;
+  JobRecord job_;
+  PhaseReporter progress_;
+  const std::filesystem::path output_;  // the delta file while it is made
+
+  std::optional<VersionRecord> version_;
+  VersionOptions asked_;
+  std::string architecture_;
+  std::shared_ptr<const StoredCheckpoint> base_;
+  std::shared_ptr<const RecipeObjects> base_objects_;
+  std::shared_ptr<const Checkpoint> uploaded_;    // where the exact upload is not kept
+  std::shared_ptr<const CheckpointSource> fine_;  // the stored checkpoint, or uploaded_
+  std::unique_ptr<BlobSource> blobs_;
+  Recipe recipe_;
+  CompressSummary summary_;
+};
+
+}  // namespace signum

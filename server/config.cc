@@ -1,0 +1,223 @@
+#include "server/config.h"
+
+#include <arpa/inet.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+namespace signum {
+namespace {
+
+// Flags as they were given, before they are made sense of.
+struct RawFlags {
+  std::string data, listen = "127.0.0.1:8080", port_file, log = "json", upload_expiry = "24h";
+  std::string header_timeout = "15s", body_timeout = "30s";
+  std::string roles = "api,worker";
+  bool no_auth = false;
+  int64_t drain_seconds = 30;
+};
+
+// --tls-cert is SIGNUM_TLS_CERT in the environment.
+std::string VariableOf(std::string_view flag) {
+  std::string variable = "SIGNUM_" + std::string(flag.substr(2));
+  for (char& c : variable) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
+  return variable;
+}
+
+template <class T>
+CLI::Option* AddOption(CLI::App& app, const std::string& flag, T& value, const std::string& help) {
+  return app.add_option(flag, value, help + " [" + VariableOf(flag) + "]");
+}
+
+// The arguments in CLI11's order (last first), after what the environment says. CLI11's own way
+// would let the file win over the environment; so, a flag that is given twice is the last one's.
+std::vector<std::string> Arguments(const CLI::App& app, int argc, const char* const* argv) {
+  std::vector<std::string> arguments;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string flag = "--" + option->get_single_name();
+    if (flag == "--help" || flag == "--version") continue;
+    const char* value = std::getenv(VariableOf(flag).c_str());
+    if (value != nullptr) arguments.push_back(flag + "=" + value);
+  }
+  arguments.insert(arguments.end(), argv + 1, argv + argc);
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
+void AddServerOptions(CLI::App& app, RawFlags& raw, Config& config) {
+  AddOption(app, "--data", raw.data, "Directory that holds everything; made on the first start")
+      ->required();
+  AddOption(app, "--listen", raw.listen, "ADDRESS:PORT; port 0 takes a free one")
+      ->capture_default_str();
+  AddOption(app, "--port-file", raw.port_file,
+            "File that gets the bound port once the server answers");
+  AddOption(app, "--role", raw.roles, "What to do here: api, worker or both")
+      ->capture_default_str();
+  AddOption(app, "--tls-cert", config.tls_cert, "PEM certificate chain; needs --tls-key");
+  AddOption(app, "--tls-key", config.tls_key, "PEM private key; needs --tls-cert");
+  app.add_flag("--no-auth", raw.no_auth,
+               "Everyone is an admin; only on a loopback address [SIGNUM_NO_AUTH]");
+  AddOption(app, "--log", raw.log, "Form of the logs: json, text or off (no access log)")
+      ->capture_default_str();
+  AddOption(app, "--drain-seconds", raw.drain_seconds,
+            "What running requests get when the server stops")
+      ->check(CLI::Range(0, 3600))
+      ->capture_default_str();
+}
+
+void AddWorkOptions(CLI::App& app, RawFlags& raw, Config& config) {
+  AddOption(app, "--device", config.device, "What compresses: auto, cpu or cuda:N")
+      ->capture_default_str();
+  AddOption(app, "--workers", config.workers, "Jobs that run at once")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  AddOption(app, "--job-threads", config.job_threads, "Threads of one job; 0: one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  AddOption(app, "--io-threads", config.io_threads, "Threads of connections; 0: one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  AddOption(app, "--pool-threads", config.pool_threads,
+            "Threads of handlers; 0: four a core, at least 8")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  AddOption(app, "--upload-expiry", raw.upload_expiry,
+            "How long an unfinished upload is kept: 90s, 30m, 24h, 7d")
+      ->capture_default_str();
+  AddOption(app, "--header-timeout", raw.header_timeout, "How long a request's header may take")
+      ->capture_default_str();
+  AddOption(app, "--body-timeout", raw.body_timeout,
+            "How long a body may stand still before its connection is closed")
+      ->capture_default_str();
+  AddOption(app, "--max-upload", config.uploads.max_bytes, "Bytes of one upload: 500GB, 8TiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  AddOption(app, "--max-upload-files", config.uploads.max_files, "Files of one upload")
+      ->capture_default_str();
+  AddOption(app, "--keep-free", config.uploads.keep_free_bytes,
+            "Refuse uploads that would leave less free on the disk")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+}
+
+// "90s", "30m", "24h", "7d".
+Result<std::chrono::seconds> ParseDuration(std::string_view flag, std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, text.data() + text.size() - end);
+  const int64_t seconds = unit == "s"   ? 1
+                          : unit == "m" ? 60
+                          : unit == "h" ? 3600
+                          : unit == "d" ? 86400
+                                        : 0;
+  constexpr int64_t kTooMuch = 1'000'000;
+  if (error != std::errc() || seconds == 0 || number <= 0 || number > kTooMuch) {
+    return Fail(Errc::kInvalid, "bad_duration",
+                std::string(flag) + " must be a number and s, m, h or d: 24h");
+  }
+  return std::chrono::seconds(number * seconds);
+}
+
+Result<void> ApplyRoles(const std::string& roles, Config& config) {
+  const std::vector<std::string> given = CLI::detail::split(roles, ',');
+  const auto has = [&](const char* role) {
+    return std::find(given.begin(), given.end(), role) != given.end();
+  };
+  config.api = has("api");
+  config.worker = has("worker");
+  if (given.size() != size_t{config.api} + size_t{config.worker}) {
+    return Fail(Errc::kInvalid, "bad_role", "--role must be api, worker or api,worker");
+  }
+  return {};
+}
+
+Result<void> CheckTogether(const Config& config) {
+  if (config.tls_cert.empty() != config.tls_key.empty()) {
+    return Fail(Errc::kInvalid, "bad_tls", "--tls-cert and --tls-key go together");
+  }
+  if (!config.auth && !IsLoopback(config.address)) {
+    return Fail(Errc::kInvalid, "no_auth_needs_loopback",
+                "--no-auth works on a loopback address alone, not on " + config.address);
+  }
+  return {};
+}
+
+Result<Config> MakeConfig(Config config, const RawFlags& raw) {
+  config.data = raw.data;
+  config.port_file = raw.port_file;
+  config.auth = !raw.no_auth;
+  config.drain = std::chrono::seconds(raw.drain_seconds);
+  SIGNUM_ASSIGN(const ListenAddress listen, ParseListen(raw.listen));
+  config.address = listen.address;
+  config.port = listen.port;
+  SIGNUM_ASSIGN(config.log, LogFormatFromName(raw.log));
+  SIGNUM_ASSIGN(const auto expiry, ParseDuration("--upload-expiry", raw.upload_expiry));
+  config.uploads.expire_after_micros = std::chrono::microseconds(expiry).count();
+  SIGNUM_ASSIGN(config.header_timeout, ParseDuration("--header-timeout", raw.header_timeout));
+  SIGNUM_ASSIGN(config.body_timeout, ParseDuration("--body-timeout", raw.body_timeout));
+  SIGNUM_TRY(ApplyRoles(raw.roles, config));
+  SIGNUM_TRY(CheckTogether(config));
+  return config;
+}
+
+bool IsNumeric(const std::string& address) {
+  in6_addr ignored{};
+  return inet_pton(AF_INET, address.c_str(), &ignored) == 1 ||
+         inet_pton(AF_INET6, address.c_str(), &ignored) == 1;
+}
+
+}  // namespace
+
+Result<ListenAddress> ParseListen(std::string_view text) {
+  const Error bad = Fail(Errc::kInvalid, "bad_listen",
+                         "--listen must be ADDRESS:PORT, as 127.0.0.1:8080 or [::1]:0, not '" +
+                             std::string(text) + "'");
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad;
+  ListenAddress listen;
+  const std::string_view port = text.substr(colon + 1);
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), listen.port);
+  if (error != std::errc() || end != port.data() + port.size()) return bad;
+  std::string_view address = text.substr(0, colon);
+  if (address.starts_with('[') && address.ends_with(']')) {
+    address = address.substr(1, address.size() - 2);
+  } else if (address.find(':') != std::string_view::npos) {
+    return bad;
+  }
+  if (address.empty()) address = "0.0.0.0";
+  if (address == "localhost") address = "127.0.0.1";
+  listen.address = address;
+  if (!IsNumeric(listen.address)) return bad;
+  return listen;
+}
+
+bool IsLoopback(std::string_view address) {
+  return address.starts_with("127.") || address == "::1";
+}
+
+std::variant<Config, UsageExit> ParseConfig(int argc, const char* const* argv) {
+  CLI::App app("signumd: the Signum registry", "signumd");
+  RawFlags raw;
+  Config config;
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  AddServerOptions(app, raw, config);
+  AddWorkOptions(app, raw, config);
+  app.set_config("--config", "", "TOML or INI file with the flags above, without the dashes");
+  app.set_version_flag("--version", std::string("signumd ") + SIGNUM_VERSION);
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  try {
+    app.parse(Arguments(app, argc, argv));
+  } catch (const CLI::Success& success) {
+    const bool version = success.get_name() == "CallForVersion";
+    return UsageExit{0, version ? app.version() + "\n" : app.help()};
+  } catch (const CLI::ParseError& error) {
+    return UsageExit{2, std::string("signumd: ") + error.what() + "\n"};
+  }
+  auto made = MakeConfig(std::move(config), raw);
+  if (made.has_error()) return UsageExit{2, "signumd: " + made.error().message + "\n"};
+  return *std::move(made);
+}
+
+}  // namespace signum

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "server/access_log.h"
+#include "storage/base/result.h"
+#include "storage/uploads.h"
+
+namespace signum {
+
+// What signumd was told by flags, environment (SIGNUM_<FLAG>) and --config file; flags win over the
+// environment, the environment over the file.
+struct Config {
+  std::filesystem::path data;
+  std::string address = "127.0.0.1";  // numeric
+  uint16_t port = 8080;               // 0: any free one
+  std::filesystem::path port_file;    // empty: none
+  bool api = true;
+  bool worker = true;
+  std::string device = "auto";
+  std::string tls_cert, tls_key;
+  bool auth = true;
+  LogFormat log = LogFormat::kJson;
+  int io_threads = 0;    // 0: one a core
+  int pool_threads = 0;  // 0: as http::ServerOptions
+  int workers = 1;       // jobs that run at once
+  int job_threads = 0;   // 0: one a core
+  UploadLimits uploads;
+  std::chrono::seconds drain{30};  // what running requests get when the server stops
+  std::chrono::seconds header_timeout{15}, body_timeout{30};  // as http::ServerOptions
+};
+
+// Why the program ends before it began: --help (0) or wrong usage (2), with what to print.
+struct UsageExit {
+  int code = 0;
+  std::string text;
+};
+
+std::variant<Config, UsageExit> ParseConfig(int argc, const char* const* argv);
+
+// "127.0.0.1:8080", "[::1]:0", ":8080" (every address), "localhost:8080". kInvalid "bad_listen".
+struct ListenAddress {
+  std::string address;
+  uint16_t port = 0;
+};
+Result<ListenAddress> ParseListen(std::string_view text);
+bool IsLoopback(std::string_view address);
+
+}  // namespace signum

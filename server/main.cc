@@ -1,0 +1,152 @@
+// signumd: the composition root. Builds the graph top to bottom, waits for a signal, takes it down.
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <memory>
+
+#include "server/access_log.h"
+#include "server/config.h"
+#include "server/gate.h"
+#include "server/http/server.h"
+#include "server/metrics.h"
+#include "server/periodic.h"
+#include "server/registry.h"
+#include "server/worker.h"
+
+namespace signum {
+namespace {
+
+// Blocks the signals that end the program, in every thread made from here on; main waits for them.
+sigset_t BlockSignals() {
+  std::signal(SIGPIPE, SIG_IGN);  // a client that has gone is an error of its write
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+http::ServerOptions ServerOptionsOf(const Config& config) {
+  http::ServerOptions options;
+  options.address = config.address;
+  options.port = config.port;
+  options.io_threads = config.io_threads;
+  options.pool_threads = config.pool_threads;
+  options.tls_cert = config.tls_cert;
+  options.tls_key = config.tls_key;
+  options.header_timeout = config.header_timeout;
+  options.body_timeout = config.body_timeout;
+  return options;
+}
+
+Result<std::unique_ptr<http::Server>> StartServer(const Config& config, App& app, AccessLog& log) {
+  http::Server::Hooks hooks;
+  hooks.gate = MakeGate(app);
+  hooks.observe = [&app, &log](const http::AccessRecord& record) {
+    app.metrics.Observe(record);
+    log.Write(record);
+  };
+  http::Router router;
+  if (config.api) {
+    AddAllRoutes(router, app);
+  } else {
+    AddOperationRoutes(router, app);
+  }
+  return http::Server::Start(ServerOptionsOf(config), std::move(router), std::move(hooks));
+}
+
+Result<std::unique_ptr<Worker>> StartWorker(const Config& config, Registry& registry) {
+  if (!config.worker) return std::unique_ptr<Worker>();
+  App& app = registry.app();
+  return Worker::Start(
+      {app.clock, app.objects, app.catalog, app.uploads, app.signing_key},
+      {registry.TmpDirectory(), config.device, config.workers, config.job_threads});
+}
+
+// Frees what nobody came back for.
+void Sweep(App& app) {
+  if (const auto swept = app.uploads.Sweep(); swept.has_error()) {
+    spdlog::error("expired uploads: {}", swept.error().message);
+  } else if (*swept > 0) {
+    spdlog::info("removed {} expired uploads", *swept);
+  }
+  if (const auto swept = app.idempotency.Sweep(); swept.has_error()) {
+    spdlog::error("old answers: {}", swept.error().message);
+  }
+}
+
+// Often enough that an upload outlives its expiry by a quarter of it, or a minute.
+std::chrono::milliseconds SweepInterval(const Config& config) {
+  using std::chrono::milliseconds;
+  const milliseconds quarter(config.uploads.expire_after_micros / 4000);
+  return std::clamp<milliseconds>(quarter, milliseconds(250), std::chrono::minutes(1));
+}
+
+Result<void> Announce(const Config& config, const http::Server& server) {
+  const std::string host =
+      config.address.find(':') == std::string::npos ? config.address : "[" + config.address + "]";
+  spdlog::info("listening on {}://{}:{}, data in {}", config.tls_cert.empty() ? "http" : "https",
+               host, server.port(), config.data.string());
+  if (config.tls_cert.empty() && !IsLoopback(config.address)) {
+    spdlog::warn("tokens cross the network in the clear: use --tls-cert, or a proxy that ends TLS");
+  }
+  if (config.port_file.empty()) return {};
+  return WriteFileAtomically(config.port_file, AsBytes(std::to_string(server.port()) + "\n"));
+}
+
+Result<void> Run(const Config& config) {
+  const sigset_t signals = BlockSignals();
+  StartServerLog(config.log);
+  const SystemClock clock;
+  SIGNUM_ASSIGN(const auto registry,
+                Registry::Open(config.data, config.uploads, clock, config.auth));
+  App& app = registry->app();
+  SIGNUM_ASSIGN(const auto token_file, registry->EnsureAdminToken());
+  if (token_file) spdlog::info("wrote an admin token to {}", token_file->string());
+  SIGNUM_ASSIGN(const auto worker, StartWorker(config, *registry));
+  AccessLog access_log(config.log, clock);
+  SIGNUM_ASSIGN(const auto server, StartServer(config, app, access_log));
+  app.server = server.get();
+  const Periodic sweeper(SweepInterval(config), [&app] { Sweep(app); });
+  SIGNUM_TRY(Announce(config, *server));
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  spdlog::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  app.draining = true;
+  server->Stop(config.drain);
+  app.server = nullptr;
+  if (worker) worker->Stop();
+  spdlog::info("stopped");
+  return {};
+}
+
+int Main(int argc, char** argv) {
+  auto parsed = ParseConfig(argc, argv);
+  if (const auto* usage = std::get_if<UsageExit>(&parsed)) {
+    std::fputs(usage->text.c_str(), usage->code == 0 ? stdout : stderr);
+    return usage->code;
+  }
+  const auto ran = Run(std::get<Config>(parsed));
+  if (!ran.has_error()) return 0;
+  std::fprintf(stderr, "signumd: cannot start: %s\n", ran.error().message.c_str());
+  return 1;
+}
+
+}  // namespace
+}  // namespace signum
+
+int main(int argc, char** argv) {
+  try {
+    return signum::Main(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "signumd: cannot start: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,110 @@
+#include "server/registry.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "storage/base/file.h"
+#include "storage/schema.h"
+#include "storage/sweep.h"
+
+namespace signum {
+namespace {
+
+constexpr std::string_view kFirstTokenNote = "first start";
+
+Result<void> MakeDirectory(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::create_directories(path, error); error) {
+    return Fail(Errc::kUnavailable, "no_data_directory",
+                "cannot make " + path.string() + ": " + error.message());
+  }
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  if (error) return FromErrno(error.value(), path.string());
+  return {};
+}
+
+Result<File> LockDirectory(const std::filesystem::path& data) {
+  SIGNUM_ASSIGN(File lock, File::Open(data / "lock", O_RDWR | O_CREAT));
+  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return FromErrno(errno, (data / "lock").string());
+  return Fail(Errc::kUnavailable, "data_in_use",
+              "another process serves the data directory " + data.string());
+}
+
+Result<bool> Exists(const std::filesystem::path& path) {
+  std::error_code error;
+  const bool exists = std::filesystem::exists(path, error);
+  if (error) return FromErrno(error.value(), path.string());
+  return exists;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Registry>> Registry::Open(const std::filesystem::path& data,
+                                                 const UploadLimits& limits, const Clock& clock,
+                                                 bool auth) {
+  SIGNUM_TRY(MakeDirectory(data));
+  SIGNUM_ASSIGN(File lock, LockDirectory(data));
+  std::unique_ptr<Registry> registry(new Registry(data, std::move(lock)));
+  SIGNUM_TRY(registry->Build(limits, clock, auth));
+  return registry;
+}
+
+Registry::~Registry() = default;
+
+Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, bool auth) {
+  SIGNUM_TRY(MakeDirectory(data_ / "store"));
+  SIGNUM_TRY(MakeDirectory(data_ / "uploads"));
+  SIGNUM_TRY(MakeDirectory(TmpDirectory()));
+  SIGNUM_ASSIGN(engine_, OpenRocksEngine(data_ / "store"));
+  SIGNUM_TRY(EnsureSchema(*engine_));
+  SIGNUM_ASSIGN(signing_key_, SigningKey::LoadOrCreate(data_ / "signing.key"));
+  objects_ = std::make_unique<ObjectStore>(*engine_);
+  catalog_ = std::make_unique<Catalog>(*engine_, clock);
+  SweepLeftovers(clock);
+  SIGNUM_ASSIGN(uploads_, Uploads::Open(*engine_, clock, data_ / "uploads", limits));
+  accounts_ = std::make_unique<Accounts>(*engine_, clock);
+  idempotency_ = std::make_unique<IdempotencyStore>(*engine_, clock);
+  app_.reset(new App{clock, *engine_, *objects_, *catalog_, *uploads_, *accounts_, *idempotency_,
+                     *signing_key_, metrics_, auth});
+  return {};
+}
+
+// Frees what a crash or a delete left in the store. A store that cannot be swept can still be read.
+void Registry::SweepLeftovers(const Clock& clock) {
+  const auto swept = SweepStore(*engine_, *objects_, *catalog_, clock.Now());
+  if (swept.has_error()) {
+    spdlog::error("sweeping the store: {}", swept.error().message);
+  } else if (swept->objects + swept->blobs > 0) {
+    spdlog::info("removed {} objects ({} bytes) and {} blobs that nothing names", swept->objects,
+                 swept->bytes, swept->blobs);
+  }
+}
+
+// A token and its file cannot appear at one moment. The mark says that a start is between the two:
+// where it is found, the token that nobody got to know is revoked and made again.
+Result<std::optional<std::filesystem::path>> Registry::EnsureAdminToken() {
+  const std::filesystem::path path = data_ / "admin.token";
+  const std::filesystem::path mark = data_ / "admin.token.unfinished";
+  SIGNUM_ASSIGN(const bool unfinished, Exists(mark));
+  SIGNUM_ASSIGN(const auto tokens, accounts_->ListTokens());
+  if (!unfinished && !tokens.empty()) return std::optional<std::filesystem::path>();
+  SIGNUM_TRY(WriteFileAtomically(mark, {}));
+  for (const TokenRecord& token : tokens) {
+    if (token.note == kFirstTokenNote) SIGNUM_TRY(accounts_->RevokeToken(token.id));
+  }
+  SIGNUM_ASSIGN(const auto token,
+                accounts_->CreateToken(Role::kAdmin, {}, std::string(kFirstTokenNote), {}));
+  SIGNUM_TRY(WriteFileAtomically(path, AsBytes(token.secret + "\n"), kSecretMode));
+  std::error_code error;
+  std::filesystem::remove(mark, error);
+  if (error) return FromErrno(error.value(), mark.string());
+  SIGNUM_TRY(SyncDirectory(data_));
+  return std::optional(path);
+}
+
+}  // namespace signum

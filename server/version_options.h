@@ -1,0 +1,34 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "gpu/compress.h"
+#include "server/fields.h"
+#include "storage/base/result.h"
+
+namespace signum {
+
+// How a publisher asked for a version to be made. Kept with the version as JSON (options_json), so
+// that a job that runs again after a restart does the same.
+struct VersionOptions {
+  Codec codec = Codec::kSign1;
+  ScaleKind scales = ScaleKind::kRowCol;
+  bool exact_embeddings = false;
+  std::string method = "none";
+  bool keep_exact = true;
+  bool allow_not_finite = false;
+
+  // Reads codec, scales, embeddings, method, distill, keep_exact, allow_not_finite and gate of a
+  // request. Errc::kUnusable: unsupported_codec, unsupported_scales, unsupported_embeddings,
+  // unsupported_method, unsupported_gate; each names the field and what is possible.
+  static Result<VersionOptions> Read(Fields& body);
+  static Result<VersionOptions> FromJson(std::string_view json);  // kCorrupt "bad_record"
+
+  nlohmann::json ToJson() const;
+  std::string_view Embeddings() const { return exact_embeddings ? "exact" : "onebit"; }
+  CompressOptions ForCompressor() const;
+};
+
+}  // namespace signum

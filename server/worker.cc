@@ -1,0 +1,181 @@
+#include "server/worker.h"
+
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "server/compress_job.h"
+#include "server/upload_release.h"
+#include "storage/catalog.h"
+#include "storage/uploads.h"
+
+namespace signum {
+namespace {
+
+// How often an idle worker looks without being told: only what another process queued needs it.
+constexpr std::chrono::seconds kIdleLook{5};
+constexpr std::chrono::seconds kRetry{1};
+
+Result<void> EmptyDirectory(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (!error) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+      std::filesystem::remove_all(entry.path(), error);
+      if (error) break;
+    }
+  }
+  if (!error) return {};
+  return Fail(Errc::kUnavailable, "bad_tmp_directory", directory.string() + ": " + error.message());
+}
+
+class JobWorker final : public Worker {
+ public:
+  JobWorker(const WorkerContext& context, const WorkerOptions& options)
+      : context_(context), options_(options) {
+    watch_ = context_.catalog.WatchJobs([this](std::string_view) { Wake(); });
+    for (int i = 0; i < options_.jobs; ++i) threads_.emplace_back([this] { Loop(); });
+  }
+  ~JobWorker() override { JobWorker::Stop(); }
+
+  void Stop() override;
+
+ private:
+  void Wake();
+  void Loop();
+  bool RunOne();
+  void Wait(uint64_t seen, std::chrono::seconds at_most);
+  void Release(const JobRecord& job);
+  void GiveUp(const JobRecord& claimed, const Error& error);
+  Result<void> RecordFailure(const JobRecord& claimed, const Error& error);
+
+  const WorkerContext context_;
+  const WorkerOptions options_;
+  std::atomic<bool> stopping_ = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  uint64_t wakes_ = 0;  // under mutex_: counts, so that no wake between claim and wait is lost
+  std::shared_ptr<void> watch_;
+  std::vector<std::thread> threads_;
+};
+
+void JobWorker::Stop() {
+  stopping_ = true;
+  watch_.reset();
+  Wake();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void JobWorker::Wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    ++wakes_;
+  }
+  changed_.notify_all();
+}
+
+void JobWorker::Wait(uint64_t seen, std::chrono::seconds at_most) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, at_most, [&] { return stopping_ || wakes_ != seen; });
+}
+
+void JobWorker::Loop() {
+  while (!stopping_) {
+    uint64_t seen = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      seen = wakes_;
+    }
+    if (!RunOne()) Wait(seen, kIdleLook);
+  }
+}
+
+// False where no job waits.
+bool JobWorker::RunOne() {
+  auto claimed = context_.catalog.ClaimJob();
+  if (claimed.has_error()) spdlog::error("claiming a job: {}", claimed.error().message);
+  if (claimed.has_error() || !*claimed) return false;
+  const JobRecord job = **std::move(claimed);
+  Result<void> made;
+  std::optional<Error> stopped;
+  {
+    CompressJob run(context_, options_, job, stopping_);
+    made = run.Run();
+    stopped = run.stopped();
+  }  // the temporary file is gone: what follows may need its room
+  if (made.has_value()) {
+    spdlog::info("job {}: {}/{}@{} is ready", job.id, job.tenant, job.model, job.version);
+    return true;
+  }
+  const Error error = stopped ? *stopped : made.error();
+  if (error.reason == "stopping") {
+    Release(job);
+  } else {
+    GiveUp(job, error);
+  }
+  return true;
+}
+
+void JobWorker::Release(const JobRecord& job) {
+  const auto released = context_.catalog.ReleaseJob(job.id);
+  if (released.has_error()) {  // the next start queues it again all the same
+    spdlog::warn("job {}: giving it back: {}", job.id, released.error().message);
+  }
+  spdlog::info("job {}: interrupted, goes on after the next start", job.id);
+}
+
+// A failure that cannot be written (a full disk) is tried again until it can, or the worker stops:
+// a job must not stay "running" with nobody at it.
+void JobWorker::GiveUp(const JobRecord& claimed, const Error& error) {
+  spdlog::warn("job {}: {}/{}@{} failed: {}", claimed.id, claimed.tenant, claimed.model,
+               claimed.version, error.message);
+  while (!stopping_) {
+    const auto recorded = RecordFailure(claimed, error);
+    if (recorded.has_value()) return;
+    spdlog::error("job {}: recording its failure: {}", claimed.id, recorded.error().message);
+    uint64_t seen = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      seen = wakes_;
+    }
+    Wait(seen, kRetry);
+  }
+}
+
+Result<void> JobWorker::RecordFailure(const JobRecord& claimed, const Error& error) {
+  SIGNUM_ASSIGN(JobRecord job, context_.catalog.GetJob(claimed.id));
+  job.state = error.code == Errc::kCancelled ? JobState::kCancelled : JobState::kFailed;
+  job.error_reason = error.reason;
+  job.error_message = error.message;
+  job.finished = context_.clock.Now();
+  SIGNUM_ASSIGN(VersionRecord version,
+                context_.catalog.GetVersion(job.tenant, job.model, job.version));
+  version.state = VersionState::kFailed;
+  version.error_reason = error.reason;
+  version.error_message = error.message;
+  version.finished = job.finished;
+  SIGNUM_TRY(context_.catalog.FinishVersion(version, job));
+  ReleaseUpload(context_.uploads, version.upload, job.state);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::Start(const WorkerContext& context,
+                                              const WorkerOptions& options) {
+  SIGNUM_TRY(EmptyDirectory(options.tmp_directory));
+  SIGNUM_ASSIGN(const size_t requeued, context.catalog.RequeueRunningJobs());
+  if (requeued > 0) spdlog::info("{} jobs of a stopped process go on", requeued);
+  SIGNUM_TRY(ReleaseDeadUploads(context.catalog, context.uploads));
+  return std::make_unique<JobWorker>(context, options);
+}
+
+}  // namespace signum

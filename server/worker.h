@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "storage/base/clock.h"
+#include "storage/base/result.h"
+
+namespace signum {
+
+class Catalog;
+class ObjectStore;
+class SigningKey;
+class Uploads;
+
+struct WorkerOptions {
+  std::filesystem::path tmp_directory;  // DIR/tmp: delta files being made; emptied at start
+  std::string device = "auto";          // as CompressOptions
+  int jobs = 1;                         // how many run at once
+  int threads_per_job = 0;              // 0: one a core
+};
+
+// What a worker works with; all outlive it.
+struct WorkerContext {
+  const Clock& clock;
+  ObjectStore& objects;
+  Catalog& catalog;
+  Uploads& uploads;
+  const SigningKey& signing_key;
+};
+
+// Runs the queue of compression jobs on threads of its own. A job's phases are ingest, compress,
+// verify and seal; each may be repeated, so a job that a dead process left behind is simply run
+// again, without reading an upload twice that was ingested. What fails is written to the job and
+// its version.
+class Worker {
+ public:
+  // Empties the temporary directory, queues again what a dead process left running, and starts.
+  static Result<std::unique_ptr<Worker>> Start(const WorkerContext& context,
+                                               const WorkerOptions& options);
+  virtual ~Worker() = default;  // as Stop
+  // Stops claiming and interrupts running jobs within a second; they are queued again for the next
+  // start. Returns when every thread has ended.
+  virtual void Stop() = 0;
+};
+
+}  // namespace signum

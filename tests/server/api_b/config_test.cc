@@ -1,0 +1,112 @@
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "server/config.h"
+#include "tests/support/temp_dir.h"
+
+namespace signum::test {
+namespace {
+
+std::variant<Config, UsageExit> Parse(std::vector<const char*> flags) {
+  flags.insert(flags.begin(), "signumd");
+  return ParseConfig(static_cast<int>(flags.size()), flags.data());
+}
+
+Config Good(std::vector<const char*> flags) {
+  auto parsed = Parse(std::move(flags));
+  if (const auto* usage = std::get_if<UsageExit>(&parsed)) ADD_FAILURE() << usage->text;
+  return std::get<Config>(std::move(parsed));
+}
+
+// Wrong usage is exit 2 with one line that names what is wrong.
+void ExpectUsage(std::vector<const char*> flags, const std::string& named) {
+  const auto parsed = Parse(std::move(flags));
+  ASSERT_TRUE(std::holds_alternative<UsageExit>(parsed)) << named;
+  const auto& usage = std::get<UsageExit>(parsed);
+  EXPECT_EQ(usage.code, 2);
+  EXPECT_NE(usage.text.find(named), std::string::npos) << usage.text;
+  EXPECT_EQ(std::count(usage.text.begin(), usage.text.end(), '\n'), 1) << usage.text;
+}
+
+TEST(Config, Defaults) {
+  const Config config = Good({"--data", "d"});
+  EXPECT_EQ(config.data, "d");
+  EXPECT_EQ(config.address, "127.0.0.1");
+  EXPECT_EQ(config.port, 8080);
+  EXPECT_TRUE(config.auth && config.api && config.worker);
+  EXPECT_EQ(config.log, LogFormat::kJson);
+  EXPECT_EQ(config.uploads.expire_after_micros, 24ll * 3600 * 1'000'000);
+}
+
+TEST(Config, Flags) {
+  const Config config =
+      Good({"--data", "d", "--listen", "[::1]:0", "--role", "api", "--no-auth", "--log", "text",
+            "--upload-expiry", "90s", "--max-upload", "2GiB", "--workers", "3"});
+  EXPECT_EQ(config.address, "::1");
+  EXPECT_EQ(config.port, 0);
+  EXPECT_FALSE(config.auth);
+  EXPECT_TRUE(config.api);
+  EXPECT_FALSE(config.worker);
+  EXPECT_EQ(config.log, LogFormat::kText);
+  EXPECT_EQ(config.uploads.expire_after_micros, 90'000'000);
+  EXPECT_EQ(config.uploads.max_bytes, 2ull << 30);
+  EXPECT_EQ(config.workers, 3);
+  EXPECT_EQ(Good({"--data", "d", "--listen", ":80"}).address, "0.0.0.0");
+  EXPECT_EQ(Good({"--data", "d", "--listen", "localhost:80"}).address, "127.0.0.1");
+}
+
+TEST(Config, FileEnvironmentAndFlagsInThisOrder) {
+  const TempDir directory;
+  const std::string file = directory.path() / "signumd.toml";
+  std::ofstream(file) << "data = \"from-file\"\nlisten = \"127.0.0.1:1\"\nworkers = 2\n";
+  EXPECT_EQ(Good({"--config", file.c_str()}).data, "from-file");
+  setenv("SIGNUM_LISTEN", "127.0.0.1:2", 1);
+  const Config config = Good({"--config", file.c_str(), "--workers", "5"});
+  const Config flag = Good({"--config", file.c_str(), "--listen", "127.0.0.1:3"});
+  unsetenv("SIGNUM_LISTEN");
+  EXPECT_EQ(config.port, 2);
+  EXPECT_EQ(config.workers, 5);
+  EXPECT_EQ(flag.port, 3);
+}
+
+TEST(Config, WrongUsage) {
+  ExpectUsage({}, "--data");
+  ExpectUsage({"--data", "d", "--colour", "red"}, "--colour");
+  ExpectUsage({"--data", "d", "--listen", "8080"}, "--listen");
+  ExpectUsage({"--data", "d", "--listen", "example.com:80"}, "--listen");
+  ExpectUsage({"--data", "d", "--listen", "127.0.0.1:99999"}, "--listen");
+  ExpectUsage({"--data", "d", "--listen", "::1:80"}, "--listen");
+  ExpectUsage({"--data", "d", "--role", "king"}, "--role");
+  ExpectUsage({"--data", "d", "--log", "xml"}, "log format");
+  ExpectUsage({"--data", "d", "--tls-cert", "c"}, "--tls-key");
+  ExpectUsage({"--data", "d", "--workers", "0"}, "--workers");
+  ExpectUsage({"--data", "d", "--upload-expiry", "soon"}, "--upload-expiry");
+  ExpectUsage({"--data", "d", "--config", "/nonexistent/file"}, "/nonexistent/file");
+}
+
+TEST(Config, NoAuthNeedsLoopback) {
+  ExpectUsage({"--data", "d", "--no-auth", "--listen", "0.0.0.0:80"}, "--no-auth");
+  ExpectUsage({"--data", "d", "--no-auth", "--listen", "[::]:80"}, "--no-auth");
+  EXPECT_FALSE(Good({"--data", "d", "--no-auth", "--listen", "127.8.9.1:80"}).auth);
+}
+
+TEST(Config, AnUnknownKeyInTheFileIsAnError) {
+  const TempDir directory;
+  const std::string file = directory.path() / "signumd.toml";
+  std::ofstream(file) << "data = \"d\"\nlisen = \"127.0.0.1:1\"\n";
+  ExpectUsage({"--config", file.c_str()}, "lisen");
+}
+
+TEST(Config, HelpAndVersionEndWell) {
+  for (const char* flag : {"--help", "--version"}) {
+    const auto usage = std::get<UsageExit>(Parse({flag}));
+    EXPECT_EQ(usage.code, 0);
+    EXPECT_NE(usage.text.find("signumd"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace signum::test
