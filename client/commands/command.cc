@@ -1,0 +1,126 @@
+#include "client/commands/command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "client/exit_code.h"
+#include "client/upload.h"
+
+namespace signum::client {
+
+const std::vector<Command>& Commands() {
+  static const std::vector<Command> commands = {
+      {"push-base", "Upload a base model (admin)", AddPushBase},
+      {"push", "Upload a fine-tune as a new version of TENANT/MODEL", AddPush},
+      {"pull", "Fetch deltas or checkpoints, verified", AddPull},
+      {"ls", "List bases and tenants, the models of a tenant, or a model's versions", AddLs},
+      {"show", "Show one version", AddShow},
+      {"promote", "Make a version live: what nodes run", AddPromote},
+      {"rollback", "Make the previously live version live again", AddRollback},
+      {"jobs", "List jobs, or follow one", AddJobs},
+      {"nodes", "Show which node runs what, and which lags", AddNodes},
+      {"audit", "Show what is stored and what that saved", AddAudit},
+      {"log", "Print the audit log", AddLog},
+      {"token", "Create, list and revoke access tokens (admin)", AddToken},
+      {"diff", "Compress a fine-tune into a delta file, offline", AddDiff},
+      {"apply", "Rebuild a fine-tune from its base and a delta file, offline", AddApply},
+      {"inspect", "Show what a delta file or manifest holds, offline", AddInspect},
+      {"verify", "Check a delta file against its signed manifest, offline", AddVerify},
+  };
+  return commands;
+}
+
+Result<std::unique_ptr<Registry>> CommandContext::Connect() const {
+  if (registry_url.empty()) {
+    return Fail(Errc::kInvalid, "no_registry",
+                "which registry? Give --registry URL or set SIGNUM_REGISTRY");
+  }
+  SIGNUM_TRY(UrlOrigin(registry_url));
+  RegistryOptions options;
+  options.url = registry_url;
+  options.token = token;
+  options.ca_file = ca_file;
+  return std::make_unique<Registry>(std::move(options));
+}
+
+namespace {
+
+void AddSharedFlags(CLI::App& app, CommandContext& context) {
+  app.add_option("--registry", context.registry_url, "URL of the registry")
+      ->envname("SIGNUM_REGISTRY");
+  app.add_option("--token", context.token, "Access token")->envname("SIGNUM_TOKEN");
+  app.add_option("--ca-file", context.ca_file, "PEM certificates to trust for https")
+      ->envname("SIGNUM_CA_FILE");
+  app.add_flag("--json", context.json, "Print results as JSON");
+}
+
+int Report(const Error& error, bool json) {
+  if (json) {
+    PrintJson({{"error", {{"code", error.reason}, {"message", error.message}}}});
+  }
+  std::fprintf(stderr, "signum: %s (%s)\n", error.message.c_str(), error.reason.c_str());
+  return static_cast<int>(ExitCodeOf(error.code));
+}
+
+}  // namespace
+
+int RunCommandLine(int argc, const char* const* argv) {
+  CLI::App app("Signum: fine-tunes as verified 1-bit deltas of their base model.", "signum");
+  app.footer(
+      "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused, 5 corrupt.\n"
+      "Help on one command: signum COMMAND --help");
+  app.set_version_flag("--version", std::string("signum ") + SIGNUM_VERSION);
+  app.require_subcommand(1);
+  CommandContext context;
+  AddSharedFlags(app, context);
+  CommandRun chosen;
+  for (const Command& command : Commands()) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->fallthrough();  // shared flags may follow the command
+    sub->callback([&chosen, run = command.add(*sub, context)] { chosen = run; });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  }
+  const Result<void> done = chosen();
+  std::fflush(stdout);
+  return done ? 0 : Report(done.error(), context.json);
+}
+
+void PrintJson(const nlohmann::json& value) {
+  PrintText(value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+void PrintText(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+Result<std::string> UploadDirectory(Registry& registry, const std::string& directory) {
+  SIGNUM_ASSIGN(const auto checkpoint, Checkpoint::OpenDirectory(directory));
+  ProgressLine line("push " + directory);
+  return UploadCheckpoint(registry, *checkpoint, [&](const UploadProgress& progress) {
+    line.Update(progress.done, progress.total,
+                std::string(progress.stage) + " " + std::string(progress.path));
+  });
+}
+
+Result<Job> WaitForJob(Registry& registry, const std::string& id) {
+  ProgressLine line("job " + id);
+  SIGNUM_ASSIGN(Job job, registry.FollowJob(id, [&](const Job& seen) {
+    line.Update(static_cast<uint64_t>(seen.progress * 1000), 1000, seen.phase);
+  }));
+  if (job.state == "done") return job;
+  const Errc code = job.state == "cancelled" ? Errc::kCancelled : Errc::kUnusable;
+  return Fail(code, job.error_code.empty() ? "job_" + job.state : job.error_code,
+              "job " + id + " " + job.state + ": " + job.error_message);
+}
+
+Result<void> CheckMethod(const std::string& method) {
+  if (method == "none") return {};
+  return Fail(Errc::kInvalid, "unsupported_method",
+              "--method " + method + " is not in this release; 'none' (least-squares scales) is");
+}
+
+}  // namespace signum::client

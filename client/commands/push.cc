@@ -1,0 +1,82 @@
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "client/answer_fields.h"
+#include "client/commands/command.h"
+#include "client/model_ref.h"
+
+namespace signum::client {
+
+namespace {
+
+struct Options {
+  std::string model, directory, base, codec, scales, embeddings;
+  std::string method = "none";
+  bool wait = false;
+  bool no_keep_exact = false;
+};
+
+nlohmann::json Spec(const Options& options, const std::string& upload) {
+  nlohmann::json spec = {{"upload", upload}, {"base", options.base}, {"method", options.method}};
+  if (!options.codec.empty()) spec["codec"] = options.codec;
+  if (!options.scales.empty()) spec["scales"] = options.scales;
+  if (!options.embeddings.empty()) spec["embeddings"] = options.embeddings;
+  if (options.no_keep_exact) spec["keep_exact"] = false;
+  return spec;
+}
+
+std::string Summary(const std::string& name, const nlohmann::json& version) {
+  const nlohmann::json sizes = version.value("sizes", nlohmann::json::object());
+  return name + "@" + JsonCell(version, "version") + " " + JsonCell(version, "state") + ": " +
+         HumanBytes(JsonNumberOr(sizes, "upload", 0)) + " became " +
+         HumanBytes(JsonNumberOr(sizes, "delta", 0)) + " (" +
+         Fixed(JsonRealOr(version, "ratio", 0), 2) + "x), " + JsonCell(version, "digest") + "\n";
+}
+
+Result<void> Run(const CommandContext& context, const Options& options) {
+  SIGNUM_ASSIGN(const ModelRef ref, ModelRef::ParseModel(options.model));
+  SIGNUM_TRY(CheckMethod(options.method));
+  SIGNUM_ASSIGN(const auto registry, context.Connect());
+  SIGNUM_ASSIGN(const std::string upload, UploadDirectory(*registry, options.directory));
+  SIGNUM_ASSIGN(nlohmann::json created,
+                registry->CreateVersion(ref.tenant, ref.model, Spec(options, upload)));
+  SIGNUM_ASSIGN(const uint64_t version, JsonNumber(created, "version"));
+  SIGNUM_ASSIGN(const std::string job, JsonString(created, "job"));
+  if (!options.wait) {
+    if (context.json) {
+      PrintJson(created);
+    } else {
+      PrintText(options.model + "@" + std::to_string(version) + " queued as job " + job +
+                " (signum jobs -f " + job + ")\n");
+    }
+    return {};
+  }
+  SIGNUM_TRY(WaitForJob(*registry, job));
+  SIGNUM_ASSIGN(const nlohmann::json ready,
+                registry->GetVersion(ref.tenant, ref.model, std::to_string(version)));
+  if (context.json) {
+    PrintJson(ready);
+  } else {
+    PrintText(Summary(options.model, ready));
+  }
+  return {};
+}
+
+}  // namespace
+
+CommandRun AddPush(CLI::App& app, const CommandContext& context) {
+  auto options = std::make_shared<Options>();
+  app.add_option("TENANT/MODEL", options->model, "What to publish")->required();
+  app.add_option("DIR", options->directory, "Checkpoint directory of the fine-tune")->required();
+  app.add_option("--base", options->base, "Name of the base it was tuned from")->required();
+  app.add_flag("--wait", options->wait, "Wait until the delta is ready");
+  app.add_option("--codec", options->codec, "Codec of linear weights: sign1 (default) or raw");
+  app.add_option("--scales", options->scales, "tensor, row or row+col (default)");
+  app.add_option("--embeddings", options->embeddings, "onebit (default) or exact");
+  app.add_option("--method", options->method, "none: least-squares scales (the only one so far)");
+  app.add_flag("--no-keep-exact", options->no_keep_exact,
+               "Keep only the delta, not the upload bit for bit");
+  return [&context, options] { return Run(context, *options); };
+}
+
+}  // namespace signum::client

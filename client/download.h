@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "client/registry.h"
+#include "storage/base/byte_source.h"
+#include "storage/base/digest.h"
+#include "storage/base/result.h"
+
+namespace signum::client {
+
+struct DownloadOptions {
+  uint64_t expected_size = 0;  // what the file must end with
+  // Checks the complete bytes before the file gets its name; an error that is Errc::kCorrupt drops
+  // them.
+  std::function<Result<void>(const ByteSource&)> verify;
+  // Bytes of the file that are here, and how many of them came over the wire in this call.
+  std::function<void(uint64_t present, uint64_t received)> on_progress;
+};
+
+// Downloads `url` into `path`, in as many tries as the registry's `patience` allows; each byte that
+// arrives earns the tries anew. Unfinished bytes are kept as "<path>.part" beside
+// "<path>.part.etag" and go on from there in this or a later run: with Range and If-Range, so that
+// bytes of two representations are never mixed (an answer of 200, another ETag or a Content-Range
+// that does not fit starts over).
+//
+// Errors besides the registry's: Errc::kCorrupt "size_mismatch", or what `verify` found, after
+// which the part is gone.
+Result<void> DownloadFile(Registry& registry, const std::string& url,
+                          const std::filesystem::path& path, const DownloadOptions& options);
+
+// A `verify` that compares the whole file's digest: Errc::kCorrupt "digest_mismatch" names `what`.
+std::function<Result<void>(const ByteSource&)> ExpectDigest(const Digest& expected,
+                                                            std::string what);
+
+}  // namespace signum::client

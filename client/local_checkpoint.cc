@@ -1,0 +1,109 @@
+#include "client/local_checkpoint.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "storage/base/file.h"
+#include "storage/base/name.h"
+
+namespace signum::client {
+
+namespace {
+
+constexpr size_t kCopyBytes = 4u << 20;
+
+Result<void> CopyToFile(const ByteSource& source, const File& file,
+                        const std::function<bool(uint64_t)>& progress) {
+  std::string buffer(std::min<uint64_t>(kCopyBytes, source.size()), '\0');
+  for (uint64_t offset = 0; offset < source.size();) {
+    const MutableBytes piece{reinterpret_cast<std::byte*>(buffer.data()),
+                             std::min<uint64_t>(buffer.size(), source.size() - offset)};
+    SIGNUM_TRY(source.Read(offset, piece));
+    SIGNUM_TRY(file.WriteAt(offset, piece));
+    offset += piece.size();
+    if (progress && !progress(offset)) return Fail(Errc::kCancelled, "cancelled", "stopped");
+  }
+  return file.SyncData();
+}
+
+// Writes a source under a temporary name and renames it once it is complete and durable.
+Result<void> WriteSource(const ByteSource& source, const std::filesystem::path& path,
+                         const std::function<bool(uint64_t)>& progress) {
+  const std::filesystem::path temporary = path.string() + ".part";
+  Result<void> written;
+  {
+    SIGNUM_ASSIGN(const File file, File::Open(temporary, O_WRONLY | O_CREAT | O_TRUNC));
+    written = CopyToFile(source, file, progress);
+  }
+  std::error_code error;
+  if (written) {
+    std::filesystem::rename(temporary, path, error);
+    if (error) written = FromErrno(error.value(), "rename to " + path.string());
+  }
+  if (!written) std::filesystem::remove(temporary, error);
+  return written;
+}
+
+Result<void> CreateDirectories(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return FromErrno(error.value(), directory.string());
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const LocalCheckpoint>> LocalCheckpoint::Open(
+    const std::filesystem::path& directory, const HashProgress& progress) {
+  auto out = std::make_shared<LocalCheckpoint>();
+  SIGNUM_ASSIGN(out->checkpoint_, Checkpoint::OpenDirectory(directory));
+  uint64_t total = 0;
+  for (const CheckpointFile& file : out->checkpoint_->files()) total += file.bytes->size();
+  SIGNUM_ASSIGN(out->hashed_, HashCheckpoint(*out->checkpoint_, [&](uint64_t done) {
+                  if (progress) progress(done, total);
+                  return true;
+                }));
+  out->blobs_ = std::make_shared<CheckpointBlobs>(*out->checkpoint_, out->hashed_.recipe);
+  return out;
+}
+
+Result<CompressSummary> DiffCheckpoints(const LocalCheckpoint& base, const LocalCheckpoint& fine,
+                                        const CompressOptions& options,
+                                        const std::filesystem::path& output,
+                                        const CompressCallback& callback) {
+  SIGNUM_TRY(CheckArchitecture(base.checkpoint()->config_json(), *base.checkpoint(),
+                               fine.checkpoint()->config_json(), *fine.checkpoint()));
+  const CheckpointBlobSource blobs(*base.blobs(), *fine.blobs());
+  return CompressCheckpoint(*base.checkpoint(), base.base_digest(), *fine.checkpoint(),
+                            fine.recipe(), blobs, options, output, callback);
+}
+
+Result<void> ApplyDelta(const LocalCheckpoint& base,
+                        const std::shared_ptr<const DeltaReader>& delta,
+                        const std::filesystem::path& output, const ByteProgress& progress) {
+  SIGNUM_ASSIGN(const auto rebuilder,
+                Rebuilder::Create(base.checkpoint(), base.base_digest(), base.blobs(), delta));
+  uint64_t before = 0;
+  for (const RecipeFile& file : delta->recipe().files) {
+    SIGNUM_TRY(CheckFilePath(file.path));
+    SIGNUM_ASSIGN(const auto source, rebuilder->OpenFile(file.path));
+    const std::filesystem::path path = output / file.path;
+    SIGNUM_TRY(CreateDirectories(path.parent_path()));
+    SIGNUM_TRY(WriteSource(*source, path,
+                           [&](uint64_t done) { return !progress || progress(before + done); }));
+    before += file.size;
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const DeltaReader>> OpenDeltaFile(const std::filesystem::path& path) {
+  SIGNUM_ASSIGN(const auto file, MappedFile::Open(path));
+  Result<std::shared_ptr<const DeltaReader>> delta = DeltaReader::Open(file, path.string());
+  if (!delta && delta.error().code == Errc::kUnusable) {
+    return Fail(Errc::kCorrupt, delta.error().reason, delta.error().message);
+  }
+  return delta;
+}
+
+}  // namespace signum::client

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "gpu/checkpoint_blobs.h"
+#include "gpu/compress.h"
+#include "gpu/rebuild.h"
+#include "storage/base/result.h"
+#include "storage/format/checkpoint.h"
+
+namespace signum::client {
+
+// A checkpoint directory opened, parsed and hashed: what the offline commands work on. Thread-safe.
+class LocalCheckpoint {
+ public:
+  // `progress` gets the bytes hashed and the bytes there are.
+  using HashProgress = std::function<void(uint64_t, uint64_t)>;
+  static Result<std::shared_ptr<const LocalCheckpoint>> Open(const std::filesystem::path& directory,
+                                                             const HashProgress& progress);
+
+  const std::shared_ptr<const Checkpoint>& checkpoint() const { return checkpoint_; }
+  const std::shared_ptr<const CheckpointBlobs>& blobs() const { return blobs_; }
+  const Recipe& recipe() const { return hashed_.recipe; }
+  Digest base_digest() const { return hashed_.BaseDigest(); }
+
+ private:
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  HashedCheckpoint hashed_;
+  std::shared_ptr<const CheckpointBlobs> blobs_;
+};
+
+// Compresses FINE against BASE as the registry does, offline.
+Result<CompressSummary> DiffCheckpoints(const LocalCheckpoint& base, const LocalCheckpoint& fine,
+                                        const CompressOptions& options,
+                                        const std::filesystem::path& output,
+                                        const CompressCallback& callback);
+
+// Rebuilds every file of the fine-tune from base and delta into `output` (created where absent),
+// each under a temporary name until it is complete. `progress` counts bytes of all files.
+Result<void> ApplyDelta(const LocalCheckpoint& base,
+                        const std::shared_ptr<const DeltaReader>& delta,
+                        const std::filesystem::path& output, const ByteProgress& progress);
+
+// The delta file at `path`, mapped and parsed. What does not parse is Errc::kCorrupt.
+Result<std::shared_ptr<const DeltaReader>> OpenDeltaFile(const std::filesystem::path& path);
+
+}  // namespace signum::client

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "storage/base/byte_source.h"
+#include "storage/base/bytes.h"
+#include "storage/base/result.h"
+
+namespace signum::client {
+
+// How much memory the node may hold in arenas. Thread-safe.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(uint64_t total) : total_(total) {}
+
+  uint64_t total() const { return total_; }
+  uint64_t used() const { return used_.load(); }
+  uint64_t free() const { return total_ - used_.load(); }
+
+ private:
+  friend class Arena;
+  bool Take(uint64_t bytes);
+  void Give(uint64_t bytes) { used_ -= bytes; }
+
+  const uint64_t total_;
+  std::atomic<uint64_t> used_{0};
+};
+
+// One piece of anonymous host memory that holds one delta file whole: page-aligned, so that the
+// file's data, which begins on a multiple of 256 and is laid out in multiples of it, can be copied
+// to a device or used in place. Counted against the budget until it is destroyed.
+class Arena final : public ByteSource {
+ public:
+  static constexpr size_t kAlignment = 256;
+
+  // Errc::kExhausted "memory_budget" names what is asked, free and allowed; "out_of_memory" where
+  // the system has no more.
+  static Result<std::shared_ptr<Arena>> Create(std::shared_ptr<MemoryBudget> budget, uint64_t size);
+  ~Arena() override;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // Where to fill it, until Seal: from then on a write is a crash, never a changed weight.
+  MutableBytes writable() { return {data_, size_}; }
+  Result<void> Seal();
+
+  uint64_t size() const override { return size_; }
+  Result<void> Read(uint64_t offset, MutableBytes out) const override;
+  ConstBytes View() const override { return {data_, size_}; }
+
+ private:
+  Arena(std::shared_ptr<MemoryBudget> budget, std::byte* data, size_t size)
+      : budget_(std::move(budget)), data_(data), size_(size) {}
+
+  std::shared_ptr<MemoryBudget> budget_;
+  std::byte* data_;
+  size_t size_;
+};
+
+}  // namespace signum::client

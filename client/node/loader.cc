@@ -1,0 +1,125 @@
+#include "client/node/loader.h"
+
+#include <algorithm>
+
+#include "client/chunk_verifier.h"
+#include "client/download.h"
+#include "client/pull.h"
+#include "storage/base/file.h"
+
+namespace signum::client {
+
+namespace {
+
+constexpr uint64_t kMaxManifestBytes = 64u << 20;
+
+Result<void> Mismatch(const LiveModel& live, const std::string& what) {
+  return Fail(Errc::kCorrupt, "manifest_mismatch",
+              live.Name() + "@" + std::to_string(live.version) + ": the manifest names another " +
+                  what + " than the registry's live list");
+}
+
+Result<void> CheckAgainstLive(const Manifest& manifest, const LiveModel& live) {
+  SIGNUM_TRY(CheckManifestIs(manifest, live.tenant, live.model, live.version));
+  if (manifest.delta_digest != live.digest) return Mismatch(live, "delta");
+  if (manifest.delta_size != live.size) return Mismatch(live, "size");
+  if (manifest.base_digest != live.base_digest || manifest.base != live.base) {
+    return Fail(Errc::kCorrupt, "base_mismatch",
+                live.Name() + ": the manifest is of base " + manifest.base + " (" +
+                    manifest.base_digest.Text() + "), live says " + live.base + " (" +
+                    live.base_digest.Text() + ")");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Manifest> Loader::LoadManifest(Registry& registry, const LiveModel& live) {
+  const auto path = cache_.ManifestPath(live.manifest_digest);
+  std::string envelope;
+  if (Result<std::string> cached = ReadFile(path, kMaxManifestBytes)) {
+    if (Sha256::Of(AsBytes(*cached)) == live.manifest_digest) envelope = *std::move(cached);
+  }
+  const bool fetched = envelope.empty();
+  if (fetched) {
+    SIGNUM_ASSIGN(envelope, registry.GetBytes(live.manifest_url, kMaxManifestBytes));
+    const MemorySource bytes(envelope);
+    SIGNUM_TRY(ExpectDigest(live.manifest_digest, "manifest of " + live.Name())(bytes));
+  }
+  SIGNUM_ASSIGN(const std::vector<PublicKey> keys, trust_.Keys(registry));
+  SIGNUM_ASSIGN(Manifest manifest, VerifyManifest(envelope, keys));
+  SIGNUM_TRY(CheckAgainstLive(manifest, live));
+  if (fetched) SIGNUM_TRY(WriteFileAtomically(path, AsBytes(envelope)));
+  cache_.Touch(path);
+  return manifest;
+}
+
+// Copies first and hashes the copy: what was verified is what will be used.
+Result<std::shared_ptr<Arena>> Loader::Fill(const ByteSource& file, const Manifest& manifest) {
+  SIGNUM_ASSIGN(ChunkVerifier verifier, ChunkVerifier::Create(manifest));
+  SIGNUM_ASSIGN(std::shared_ptr<Arena> arena, Arena::Create(budget_, manifest.delta_size));
+  if (file.size() != manifest.delta_size) {
+    return Fail(Errc::kCorrupt, "size_mismatch",
+                manifest.tenant + "/" + manifest.model + ": " + std::to_string(file.size()) +
+                    " bytes, the manifest has " + std::to_string(manifest.delta_size));
+  }
+  for (uint64_t offset = 0; offset < file.size();) {
+    const MutableBytes piece = arena->writable().subspan(
+        offset, std::min<uint64_t>(4 * kChunkBytes, file.size() - offset));
+    SIGNUM_TRY(file.Read(offset, piece));
+    SIGNUM_TRY(verifier.Take(piece));
+    offset += piece.size();
+  }
+  SIGNUM_TRY(verifier.Finish());
+  SIGNUM_TRY(arena->Seal());
+  return arena;
+}
+
+Result<std::shared_ptr<Arena>> Loader::FromCache(const LiveModel& live, const Manifest& manifest) {
+  const auto path = cache_.DeltaPath(live.digest);
+  SIGNUM_ASSIGN(const auto file, MappedFile::Open(path));
+  Result<std::shared_ptr<Arena>> arena = Fill(*file, manifest);
+  if (!arena && arena.error().code == Errc::kCorrupt) cache_.Drop(path);
+  if (arena) cache_.Touch(path);
+  return arena;
+}
+
+Result<std::shared_ptr<Arena>> Loader::Download(Registry& registry, const LiveModel& live,
+                                                const Manifest& manifest, const Progress& progress,
+                                                LoadReport& report) {
+  std::shared_ptr<Arena> arena;
+  DownloadOptions options;
+  options.expected_size = manifest.delta_size;
+  options.on_progress = [&](uint64_t present, uint64_t received) {
+    report.bytes_downloaded = received;
+    progress(GenerationState::kDownloading, present);
+  };
+  options.verify = [&](const ByteSource& file) -> Result<void> {
+    SIGNUM_ASSIGN(arena, Fill(file, manifest));
+    return {};
+  };
+  SIGNUM_TRY(DownloadFile(registry, live.url, cache_.DeltaPath(live.digest), options));
+  return arena;
+}
+
+Result<Generation> Loader::Load(Registry& registry, const LiveModel& live, const Progress& progress,
+                                LoadReport& report) {
+  progress(GenerationState::kDownloading, 0);
+  SIGNUM_ASSIGN(const Manifest manifest, LoadManifest(registry, live));
+  Result<std::shared_ptr<Arena>> arena = FromCache(live, manifest);
+  report.from_cache = arena.has_value();
+  const bool fetch =
+      !arena && (arena.error().code == Errc::kNotFound || arena.error().code == Errc::kCorrupt);
+  if (fetch) arena = Download(registry, live, manifest, progress, report);
+  if (!arena) return arena.error();
+  SIGNUM_ASSIGN(auto delta, DeltaReader::Open(*arena, live.Name()));
+  if (delta->header().base != live.base_digest) {
+    return Fail(Errc::kCorrupt, "base_mismatch",
+                live.Name() + ": the delta is of base " + delta->header().base.Text() +
+                    ", live says " + live.base_digest.Text());
+  }
+  progress(GenerationState::kVerified, live.size);
+  return Generation{live, *arena, std::move(delta)};
+}
+
+}  // namespace signum::client

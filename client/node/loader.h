@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "client/live_model.h"
+#include "client/node/arena.h"
+#include "client/node/delta_cache.h"
+#include "client/node/residency.h"
+#include "client/node/trust.h"
+#include "client/registry.h"
+#include "storage/base/result.h"
+#include "storage/format/manifest.h"
+
+namespace signum::client {
+
+// What a load did, for logs and metrics.
+struct LoadReport {
+  bool from_cache = false;
+  uint64_t bytes_downloaded = 0;
+};
+
+// Brings one live entry into memory, believing nothing: the manifest must have the digest that
+// `live` names, be signed by a trusted key and speak of this very version, delta and base; every 64
+// KiB chunk is checked in the arena it will be used from; the delta must parse and name the same
+// base. Thread-safe, but for one digest at a time.
+class Loader {
+ public:
+  using Progress = std::function<void(GenerationState, uint64_t done)>;
+
+  Loader(DeltaCache& cache, std::shared_ptr<MemoryBudget> budget, Trust& trust)
+      : cache_(cache), budget_(std::move(budget)), trust_(trust) {}
+
+  // Errors: the registry's; Errc::kCorrupt with a reason (chunk_mismatch, manifest_mismatch,
+  // base_mismatch, unknown_key, bad_signature, …); kExhausted memory_budget, disk_full.
+  Result<Generation> Load(Registry& registry, const LiveModel& live, const Progress& progress,
+                          LoadReport& report);
+
+ private:
+  Result<Manifest> LoadManifest(Registry& registry, const LiveModel& live);
+  Result<std::shared_ptr<Arena>> Fill(const ByteSource& file, const Manifest& manifest);
+  Result<std::shared_ptr<Arena>> FromCache(const LiveModel& live, const Manifest& manifest);
+  Result<std::shared_ptr<Arena>> Download(Registry& registry, const LiveModel& live,
+                                          const Manifest& manifest, const Progress& progress,
+                                          LoadReport& report);
+
+  DeltaCache& cache_;
+  std::shared_ptr<MemoryBudget> budget_;
+  Trust& trust_;
+};
+
+}  // namespace signum::client

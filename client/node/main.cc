@@ -1,0 +1,153 @@
+// signum-node: the composition root. Starts the node and its listener, waits for a signal, takes
+// both down.
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+
+#include "client/exit_code.h"
+#include "client/node/node.h"
+#include "client/node/node_service.h"
+#include "server/http/server.h"
+#include "storage/base/file.h"
+#include "storage/base/name.h"
+
+namespace signum::client {
+namespace {
+
+struct Flags {
+  NodeOptions node;
+  std::string listen = "127.0.0.1:8081";
+  std::string port_file;
+};
+
+uint64_t HalfOfMemory() {
+  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) / 2;
+}
+
+// The host's name, made fit to be a node's.
+std::string HostName() {
+  char text[64] = {};
+  ::gethostname(text, sizeof(text) - 1);
+  std::string name(text);
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return CheckName("node", name) ? name : "node";
+}
+
+void Declare(CLI::App& app, Flags& flags) {
+  NodeOptions& node = flags.node;
+  app.add_option("--registry", node.registry_url, "URL of the registry")
+      ->envname("SIGNUM_REGISTRY")
+      ->required();
+  app.add_option("--token", node.token, "Token of role node")->envname("SIGNUM_TOKEN");
+  app.add_option("--ca-file", node.ca_file, "PEM certificates to trust for https")
+      ->envname("SIGNUM_CA_FILE");
+  app.add_option("--tenant", node.tenants, "A tenant to serve; repeat for more")->required();
+  app.add_option("--cache", node.cache_directory, "Directory of the local cache")->required();
+  app.add_option("--cache-bytes", node.cache_bytes,
+                 "Bound of the cache; least recently used deltas go first (default: none)")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--memory", node.memory_bytes,
+                 "Memory for deltas, bytes (default: half of the machine's)")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--device", node.device, "Where deltas are held: cpu")
+      ->check(CLI::IsMember({"cpu"}));
+  app.add_option("--node", node.name, "Name to report as (default: the host's)");
+  app.add_option(
+      "--trust-key", node.trust_key,
+      "Public key (base64) manifests must be signed with (default: pinned on first use)");
+  app.add_option("--listen", flags.listen, "ADDRESS:PORT (default 127.0.0.1:8081; port 0: any)");
+  app.add_option("--port-file", flags.port_file, "File to write the bound port to");
+}
+
+Result<http::ServerOptions> ParseListen(const std::string& listen) {
+  const size_t colon = listen.rfind(':');
+  http::ServerOptions options;
+  options.io_threads = 1;
+  options.pool_threads = 4;
+  char* end = nullptr;
+  const std::string port = colon == listen.npos ? "" : listen.substr(colon + 1);
+  const unsigned long number = std::strtoul(port.c_str(), &end, 10);
+  if (port.empty() || *end != '\0' || number > 65535) {
+    return Fail(Errc::kInvalid, "bad_address", "--listen " + listen + " is not ADDRESS:PORT");
+  }
+  options.address = listen.substr(0, colon);
+  if (options.address.starts_with('[') && options.address.ends_with(']')) {
+    options.address = options.address.substr(1, options.address.size() - 2);
+  }
+  options.port = static_cast<uint16_t>(number);
+  return options;
+}
+
+Result<void> Check(Flags& flags) {
+  if (flags.node.name.empty()) flags.node.name = HostName();
+  SIGNUM_TRY(CheckName("node", flags.node.name));
+  for (const std::string& tenant : flags.node.tenants) SIGNUM_TRY(CheckName("tenant", tenant));
+  SIGNUM_TRY(UrlOrigin(flags.node.registry_url));
+  if (flags.node.memory_bytes == 0) flags.node.memory_bytes = HalfOfMemory();
+  return {};
+}
+
+// Blocks the signals that end the program, in every thread made from here on; Serve waits for them.
+sigset_t BlockSignals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+Result<void> Serve(Flags flags) {
+  SIGNUM_TRY(Check(flags));
+  SIGNUM_ASSIGN(const http::ServerOptions listen, ParseListen(flags.listen));
+  const sigset_t signals = BlockSignals();
+  spdlog::flush_on(spdlog::level::info);
+  SIGNUM_ASSIGN(const std::unique_ptr<Node> node, Node::Start(flags.node));
+  http::Server::Hooks hooks;
+  hooks.gate = [](auto&&...) { return std::nullopt; };
+  hooks.observe = [](const http::AccessRecord&) {};
+  SIGNUM_ASSIGN(const auto server,
+                http::Server::Start(listen, NodeRoutes(*node), std::move(hooks)));
+  spdlog::info("node {} listens on {} port {}", flags.node.name, listen.address, server->port());
+  if (!flags.port_file.empty()) {
+    const std::string port = std::to_string(server->port()) + "\n";
+    SIGNUM_TRY(WriteFileAtomically(flags.port_file, AsBytes(port)));
+  }
+  int signal = 0;
+  sigwait(&signals, &signal);
+  spdlog::info("stopping");
+  server->Stop(std::chrono::seconds{5});
+  node->Stop();
+  return {};
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("Signum's inference node: keeps the live deltas of its tenants verified in memory.",
+               "signum-node");
+  app.set_version_flag("--version", std::string("signum-node ") + SIGNUM_VERSION);
+  Declare(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  }
+  const Result<void> done = Serve(std::move(flags));
+  if (done) return 0;
+  std::fprintf(stderr, "signum-node: %s (%s)\n", done.error().message.c_str(),
+               done.error().reason.c_str());
+  return done.error().code == Errc::kInvalid ? static_cast<int>(ExitCode::kUsage) : 1;
+}
+
+}  // namespace
+}  // namespace signum::client
+
+int main(int argc, char** argv) { return signum::client::Main(argc, argv); }

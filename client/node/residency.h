@@ -1,0 +1,95 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/live_model.h"
+#include "client/node/arena.h"
+#include "storage/base/result.h"
+#include "storage/format/delta_file.h"
+
+namespace signum::client {
+
+// The life of one delta on a node. The first two belong to the loader, the rest to Residency.
+enum class GenerationState { kDownloading, kVerified, kPublished, kRetiring, kFreed };
+std::string_view GenerationStateName(GenerationState state);
+
+// A verified delta in memory. Immutable.
+struct Generation {
+  LiveModel live;
+  std::shared_ptr<const Arena> arena;
+  std::shared_ptr<const DeltaReader> delta;  // over the arena
+};
+
+// What is known of one generation that is in memory.
+struct GenerationStatus {
+  LiveModel live;
+  GenerationState state = GenerationState::kPublished;
+  uint64_t leases = 0;
+};
+
+class Residency;
+
+// The right to read one generation: it stays in memory, unchanged, as long as the lease. Movable;
+// may be given up on any thread.
+class Lease {
+ public:
+  Lease() = default;
+  Lease(Lease&&) noexcept = default;
+  Lease& operator=(Lease&& other) noexcept;
+  ~Lease() { Release(); }
+
+  const Generation& operator*() const;
+  const Generation* operator->() const { return &**this; }
+  explicit operator bool() const { return slot_ != nullptr; }
+  void Release();
+
+ private:
+  friend class Residency;
+  struct Slot;
+  explicit Lease(std::shared_ptr<Slot> slot);
+  std::shared_ptr<Slot> slot_;
+};
+
+// Which generation of each model is published. A swap is one pointer exchange under a lock that
+// nobody holds for longer: readers who have a lease go on with theirs, who comes later gets the new
+// one, nobody waits. A generation that was replaced or retired is freed when its last lease ends,
+// by whoever ends it. Thread-safe.
+class Residency {
+ public:
+  Residency();
+  ~Residency();  // every lease must have ended
+
+  // Errc::kNotFound "not_resident".
+  Result<Lease> Acquire(const std::string& tenant, const std::string& model) const;
+  // Whether exactly this version of the model is published.
+  bool Holds(const LiveModel& live) const;
+  // Makes this the generation of its model.
+  void Publish(Generation generation);
+  // The model is no longer served. Returns whether it was.
+  bool Retire(const std::string& tenant, const std::string& model);
+
+  // Published and retiring generations, by tenant and model.
+  std::vector<GenerationStatus> Snapshot() const;
+  uint64_t published_total() const { return published_total_; }
+  uint64_t freed_total() const;
+
+ private:
+  using Key = std::pair<std::string, std::string>;
+  void Forget(std::shared_ptr<Lease::Slot> slot);
+
+  struct Counters;
+  std::shared_ptr<Counters> counters_;
+  mutable std::mutex mutex_;
+  std::map<Key, std::shared_ptr<Lease::Slot>> published_;
+  std::vector<std::weak_ptr<Lease::Slot>> retiring_;
+  std::atomic<uint64_t> published_total_{0};
+};
+
+}  // namespace signum::client

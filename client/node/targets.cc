@@ -1,0 +1,196 @@
+#include "client/node/targets.h"
+
+#include <algorithm>
+
+namespace signum::client {
+
+std::string_view TargetStateName(TargetState state) {
+  switch (state) {
+    case TargetState::kWaiting:
+      return "waiting";
+    case TargetState::kLoading:
+      return "downloading";
+    case TargetState::kApplied:
+      return "applied";
+    case TargetState::kRefused:
+      return "refused";
+  }
+  return "?";
+}
+
+namespace {
+
+// Whether two wishes are for the same bytes under the same version: URLs may differ.
+bool SameWish(const LiveModel& a, const LiveModel& b) {
+  return a.version == b.version && a.digest == b.digest && a.manifest_digest == b.manifest_digest;
+}
+
+// Failures that may pass without anybody changing the bytes.
+bool MayPass(const Error& error) {
+  return error.code == Errc::kUnavailable || error.code == Errc::kExhausted ||
+         error.code == Errc::kInternal || error.code == Errc::kUnauthorized ||
+         error.code == Errc::kDenied;
+}
+
+}  // namespace
+
+void Targets::WantLocked(const LiveModel& live) {
+  const Key key{live.tenant, live.model};
+  const auto found = targets_.find(key);
+  if (found != targets_.end() && SameWish(found->second.status.want, live)) {
+    found->second.status.want = live;
+    return;
+  }
+  Target target{{}, Backoff(policy_), {}};
+  target.status.want = live;
+  targets_.insert_or_assign(key, std::move(target));
+}
+
+std::vector<std::string> Targets::Sync(const std::string& tenant,
+                                       const std::vector<LiveModel>& live) {
+  std::vector<std::string> removed;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = targets_.begin(); it != targets_.end();) {
+      const bool ours = it->first.first == tenant;
+      const bool named = std::any_of(live.begin(), live.end(), [&](const LiveModel& model) {
+        return model.model == it->first.second;
+      });
+      if (ours && !named) removed.push_back(it->first.second);
+      it = ours && !named ? targets_.erase(it) : std::next(it);
+    }
+    for (const LiveModel& model : live) WantLocked(model);
+  }
+  Changed();
+  return removed;
+}
+
+void Targets::Want(const LiveModel& live) {
+  {
+    const std::lock_guard lock(mutex_);
+    WantLocked(live);
+  }
+  Changed();
+}
+
+bool Targets::Remove(const std::string& tenant, const std::string& model) {
+  bool removed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    removed = targets_.erase({tenant, model}) > 0;
+  }
+  Changed();
+  return removed;
+}
+
+bool Targets::BusyLocked(const LiveModel& live) const {
+  return std::any_of(loading_.begin(), loading_.end(), [&](const auto& entry) {
+    return entry.first == Key{live.tenant, live.model} || entry.second == live.digest;
+  });
+}
+
+std::optional<LiveModel> Targets::Take(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    Clock::time_point next = Clock::now() + std::chrono::seconds{3600};
+    for (auto& [key, target] : targets_) {
+      const TargetState state = target.status.state;
+      const bool open = state == TargetState::kWaiting ||
+                        (state == TargetState::kRefused && !target.status.gave_up);
+      if (!open || BusyLocked(target.status.want)) continue;
+      if (target.due <= Clock::now()) {
+        loading_[key] = target.status.want.digest;
+        target.status.state = TargetState::kLoading;
+        return target.status.want;
+      }
+      next = std::min(next, target.due);
+    }
+    wake_.wait_until(lock, stop, next, [&, seen = changes_] { return changes_ != seen; });
+  }
+  return std::nullopt;
+}
+
+Targets::Target* Targets::FindLocked(const LiveModel& live) {
+  const auto found = targets_.find({live.tenant, live.model});
+  if (found == targets_.end()) return nullptr;
+  return &found->second;
+}
+
+void Targets::Progress(const LiveModel& live, uint64_t done) {
+  const std::lock_guard lock(mutex_);
+  Target* target = FindLocked(live);
+  if (target != nullptr && SameWish(target->status.want, live)) target->status.done = done;
+}
+
+bool Targets::Applied(const LiveModel& live, const std::function<void()>& publish) {
+  bool current = false;
+  {
+    const std::lock_guard lock(mutex_);
+    loading_.erase({live.tenant, live.model});
+    Target* target = FindLocked(live);
+    current = target != nullptr && SameWish(target->status.want, live);
+    if (current) {
+      publish();
+      target->status = {target->status.want, TargetState::kApplied, {}, {}, 0, false, live.size};
+    }
+  }
+  Changed();
+  return current;
+}
+
+void Targets::Failed(const LiveModel& live, const Error& error) {
+  {
+    const std::lock_guard lock(mutex_);
+    loading_.erase({live.tenant, live.model});
+    Target* target = FindLocked(live);
+    if (target != nullptr && SameWish(target->status.want, live)) {
+      TargetStatus& status = target->status;
+      status.state = TargetState::kRefused;
+      status.reason = error.reason;
+      status.message = error.message;
+      ++status.failures;
+      std::optional<Millis> wait = target->backoff.Next();
+      if (!wait && MayPass(error)) wait = policy_.cap;
+      status.gave_up = !wait;
+      target->due = Clock::now() + wait.value_or(Millis{0});
+    }
+  }
+  Changed();
+}
+
+std::vector<TargetStatus> Targets::Snapshot() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<TargetStatus> out;
+  for (const auto& [key, target] : targets_) out.push_back(target.status);
+  return out;
+}
+
+std::vector<LiveModel> Targets::Wanted(const std::string& tenant) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<LiveModel> out;
+  for (const auto& [key, target] : targets_) {
+    if (key.first == tenant) out.push_back(target.status.want);
+  }
+  return out;
+}
+
+std::set<Digest> Targets::WantedDigests() const {
+  const std::lock_guard lock(mutex_);
+  std::set<Digest> out;
+  for (const auto& [key, target] : targets_) {
+    out.insert(target.status.want.digest);
+    out.insert(target.status.want.manifest_digest);
+  }
+  return out;
+}
+
+void Targets::Changed() {
+  {
+    const std::lock_guard lock(mutex_);
+    ++changes_;
+  }
+  wake_.notify_all();
+  if (on_change_) on_change_();
+}
+
+}  // namespace signum::client

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/live_model.h"
+#include "client/retry.h"
+#include "storage/base/digest.h"
+#include "storage/base/result.h"
+
+namespace signum::client {
+
+enum class TargetState { kWaiting, kLoading, kApplied, kRefused };
+std::string_view TargetStateName(TargetState state);
+
+// One model that the registry wants on this node, and how far that is.
+struct TargetStatus {
+  LiveModel want;
+  TargetState state = TargetState::kWaiting;
+  std::string reason, message;  // of the last failure, while it is not applied
+  int failures = 0;
+  bool gave_up = false;  // no further tries until `want` changes
+  uint64_t done = 0;     // bytes
+};
+
+// What the node should hold: set by the follower from `live` and the watch feed, worked off by
+// loader threads. A failed target is tried again with backoff: without end where the cause is
+// passing (registry or disk away), a bounded number of times where the bytes are wrong. A new wish
+// starts the count anew. Thread-safe.
+class Targets {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Targets(RetryPolicy policy) : policy_(policy) {}
+
+  // The whole live list of a tenant: wishes for models it does not name go. Returns the names of
+  // those.
+  std::vector<std::string> Sync(const std::string& tenant, const std::vector<LiveModel>& live);
+  void Want(const LiveModel& live);
+  // Returns whether it was wanted.
+  bool Remove(const std::string& tenant, const std::string& model);
+
+  // Waits for a target that is due and marks it as loading. nullopt once stopped.
+  std::optional<LiveModel> Take(const std::stop_token& stop);
+  void Progress(const LiveModel& live, uint64_t done);
+  // The loaded target is published by `publish` and counts as applied, unless the wish has changed
+  // meanwhile: then `publish` is not called and false returned.
+  bool Applied(const LiveModel& live, const std::function<void()>& publish);
+  void Failed(const LiveModel& live, const Error& error);
+
+  std::vector<TargetStatus> Snapshot() const;
+  std::vector<LiveModel> Wanted(const std::string& tenant) const;
+  std::set<Digest> WantedDigests() const;  // of deltas and manifests
+  // Calls back after each change of state, on the changing thread, with nothing locked.
+  void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
+
+ private:
+  using Key = std::pair<std::string, std::string>;
+  struct Target {
+    TargetStatus status;
+    Backoff backoff;
+    Clock::time_point due{};
+  };
+  void WantLocked(const LiveModel& live);
+  bool BusyLocked(const LiveModel& live) const;
+  // The target of the same model, or nullptr.
+  Target* FindLocked(const LiveModel& live);
+  void Changed();
+
+  const RetryPolicy policy_;
+  std::function<void()> on_change_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::map<Key, Target> targets_;
+  // What loader threads are at, perhaps for an older wish. No model and no digest twice: tenants
+  // may share a delta, and its file is written by one.
+  std::map<Key, Digest> loading_;
+  uint64_t changes_ = 0;  // what a waiting Take looks at
+};
+
+}  // namespace signum::client

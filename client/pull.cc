@@ -1,0 +1,148 @@
+#include "client/pull.h"
+
+#include <nlohmann/json.hpp>
+
+#include "client/answer_fields.h"
+#include "client/chunk_verifier.h"
+#include "client/download.h"
+#include "storage/base/file.h"
+#include "storage/base/name.h"
+
+namespace signum::client {
+
+namespace {
+
+constexpr uint64_t kMaxManifestBytes = 64u << 20;
+
+Result<std::string> FetchEnvelope(Registry& registry, const PullTarget& target) {
+  return registry.GetBytes(
+      registry.VersionPath(target.tenant, target.model, std::to_string(target.version)) +
+          "/manifest",
+      kMaxManifestBytes);
+}
+
+Result<Manifest> CheckEnvelope(const std::string& envelope, const PullTarget& target) {
+  SIGNUM_ASSIGN(Manifest manifest, VerifyManifest(envelope, target.keys));
+  SIGNUM_TRY(CheckManifestIs(manifest, target.tenant, target.model, target.version));
+  return manifest;
+}
+
+// Whether `path` holds `size` bytes that `verify` accepts.
+bool IsHere(const std::filesystem::path& path, const DownloadOptions& options) {
+  const auto file = MappedFile::Open(path);
+  return file && (*file)->size() == options.expected_size && options.verify(**file);
+}
+
+Result<void> FetchFile(Registry& registry, const std::string& url,
+                       const std::filesystem::path& path, DownloadOptions options,
+                       const PullProgress& progress) {
+  const std::string name = path.filename().string();
+  const uint64_t total = options.expected_size;
+  options.on_progress = [&](uint64_t done, uint64_t) { progress(name, done, total); };
+  if (!IsHere(path, options)) SIGNUM_TRY(DownloadFile(registry, url, path, options));
+  progress(name, total, total);
+  return {};
+}
+
+Result<void> MakeDirectory(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return FromErrno(error.value(), directory.string());
+  return {};
+}
+
+// What a onebit checkpoint consists of: the version's resource says.
+Result<std::vector<PulledFile>> OnebitFiles(Registry& registry, const PullTarget& target) {
+  SIGNUM_ASSIGN(const nlohmann::json version,
+                registry.GetVersion(target.tenant, target.model, std::to_string(target.version)));
+  SIGNUM_ASSIGN(const nlohmann::json* files, JsonArray(version, "files"));
+  std::vector<PulledFile> out;
+  for (const auto& item : *files) {
+    PulledFile file;
+    SIGNUM_ASSIGN(file.path, JsonString(item, "path"));
+    SIGNUM_ASSIGN(file.size, JsonNumber(item, "size"));
+    SIGNUM_ASSIGN(file.digest, JsonDigest(item, "sha256"));
+    out.push_back(std::move(file));
+  }
+  return out;
+}
+
+Result<std::vector<PulledFile>> ExactFiles(Registry& registry, const PullTarget& target) {
+  SIGNUM_ASSIGN(const std::string envelope, FetchEnvelope(registry, target));
+  SIGNUM_ASSIGN(const Manifest manifest, CheckEnvelope(envelope, target));
+  std::vector<PulledFile> out;
+  for (const RecipeFile& file : manifest.recipe.files) {
+    out.push_back({file.path, file.size, file.digest});
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Manifest> VerifyManifest(std::string_view envelope, const std::vector<PublicKey>& keys) {
+  Error last = Fail(Errc::kCorrupt, "unknown_key", "no key to check the manifest's signature with");
+  for (const PublicKey& key : keys) {
+    Result<Manifest> manifest = Manifest::Verify(envelope, key);
+    if (manifest) return manifest;
+    last = manifest.error();
+    if (last.reason != "unknown_key") break;
+  }
+  return last;
+}
+
+Result<void> CheckManifestIs(const Manifest& manifest, std::string_view tenant,
+                             std::string_view model, uint64_t version) {
+  if (manifest.tenant == tenant && manifest.model == model && manifest.version == version) {
+    return {};
+  }
+  return Fail(Errc::kCorrupt, "manifest_mismatch",
+              "asked for the manifest of " + std::string(tenant) + "/" + std::string(model) + "@" +
+                  std::to_string(version) + ", got that of " + manifest.tenant + "/" +
+                  manifest.model + "@" + std::to_string(manifest.version));
+}
+
+Result<std::vector<PulledFile>> PullDelta(Registry& registry, const PullTarget& target,
+                                          const std::filesystem::path& directory,
+                                          const PullProgress& progress) {
+  SIGNUM_ASSIGN(const std::string envelope, FetchEnvelope(registry, target));
+  SIGNUM_ASSIGN(const Manifest manifest, CheckEnvelope(envelope, target));
+  SIGNUM_TRY(MakeDirectory(directory));
+  DownloadOptions options;
+  options.expected_size = manifest.delta_size;
+  options.verify = [&](const ByteSource& bytes) { return VerifyDelta(bytes, manifest); };
+  const std::filesystem::path delta = directory / (target.model + ".safetensors");
+  SIGNUM_TRY(FetchFile(
+      registry,
+      registry.VersionPath(target.tenant, target.model, std::to_string(target.version)) + "/delta",
+      delta, std::move(options), progress));
+  const std::filesystem::path sidecar = directory / (target.model + ".manifest.json");
+  SIGNUM_TRY(WriteFileAtomically(sidecar, AsBytes(envelope)));
+  return std::vector<PulledFile>{
+      {delta.string(), manifest.delta_size, manifest.delta_digest},
+      {sidecar.string(), envelope.size(), Sha256::Of(AsBytes(envelope))}};
+}
+
+Result<std::vector<PulledFile>> PullCheckpoint(Registry& registry, const PullTarget& target,
+                                               std::string_view fidelity,
+                                               const std::filesystem::path& directory,
+                                               const PullProgress& progress) {
+  Result<std::vector<PulledFile>> files =
+      fidelity == "exact" ? ExactFiles(registry, target) : OnebitFiles(registry, target);
+  if (!files) return files;
+  for (PulledFile& file : *files) {
+    SIGNUM_TRY(CheckFilePath(file.path));
+    const std::filesystem::path path = directory / file.path;
+    SIGNUM_TRY(MakeDirectory(path.parent_path()));
+    const std::string url =
+        registry.VersionPath(target.tenant, target.model, std::to_string(target.version)) +
+        "/checkpoint/" + EscapePath(file.path) + "?fidelity=" + EscapeSegment(fidelity);
+    DownloadOptions options;
+    options.expected_size = file.size;
+    options.verify = ExpectDigest(file.digest, file.path);
+    SIGNUM_TRY(FetchFile(registry, url, path, std::move(options), progress));
+    file.path = path.string();
+  }
+  return files;
+}
+
+}  // namespace signum::client

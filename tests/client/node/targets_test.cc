@@ -1,0 +1,154 @@
+#include "client/node/targets.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/support/result_matchers.h"
+
+namespace signum::client {
+namespace {
+
+using std::chrono::milliseconds;
+
+LiveModel Wish(const std::string& model, uint64_t version) {
+  LiveModel live;
+  live.tenant = "acme";
+  live.model = model;
+  live.version = version;
+  live.digest = Sha256::Of(AsBytes(model + std::to_string(version)));
+  live.manifest_digest = Sha256::Of(AsBytes("m" + model + std::to_string(version)));
+  return live;
+}
+
+const Error kCorruptError = Fail(Errc::kCorrupt, "chunk_mismatch", "chunk 3");
+const Error kAwayError = Fail(Errc::kUnavailable, "unreachable", "no route");
+
+class TargetsTest : public testing::Test {
+ protected:
+  // What is due now, without waiting.
+  std::optional<LiveModel> TakeNow() {
+    std::stop_source stop;
+    std::jthread stopper([&] {
+      std::this_thread::sleep_for(milliseconds{20});
+      stop.request_stop();
+    });
+    return targets_.Take(stop.get_token());
+  }
+  TargetStatus Only() {
+    const auto all = targets_.Snapshot();
+    EXPECT_EQ(all.size(), 1u);
+    return all.at(0);
+  }
+
+  Targets targets_{RetryPolicy{milliseconds{0}, milliseconds{1}, 3}};
+};
+
+TEST_F(TargetsTest, HandsOutEachWishOnce) {
+  targets_.Want(Wish("chat", 1));
+  const auto taken = TakeNow();
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->version, 1u);
+  EXPECT_FALSE(TakeNow());
+  EXPECT_EQ(Only().state, TargetState::kLoading);
+  bool published = false;
+  EXPECT_TRUE(targets_.Applied(*taken, [&] { published = true; }));
+  EXPECT_TRUE(published);
+  EXPECT_EQ(Only().state, TargetState::kApplied);
+  targets_.Want(Wish("chat", 1));  // heard again: nothing to do
+  EXPECT_FALSE(TakeNow());
+}
+
+TEST_F(TargetsTest, WrongBytesAreTriedABoundedNumberOfTimes) {
+  targets_.Want(Wish("chat", 1));
+  int tries = 0;
+  while (const auto taken = TakeNow()) {
+    ++tries;
+    targets_.Failed(*taken, kCorruptError);
+    EXPECT_EQ(Only().reason, "chunk_mismatch");
+  }
+  EXPECT_EQ(tries, 3);
+  EXPECT_TRUE(Only().gave_up);
+  EXPECT_EQ(Only().state, TargetState::kRefused);
+  targets_.Want(Wish("chat", 2));  // a new wish starts the count anew
+  EXPECT_TRUE(TakeNow());
+}
+
+TEST_F(TargetsTest, PassingTroubleIsTriedWithoutEnd) {
+  targets_.Want(Wish("chat", 1));
+  for (int i = 0; i < 10; ++i) {
+    const auto taken = TakeNow();
+    ASSERT_TRUE(taken) << i;
+    targets_.Failed(*taken, kAwayError);
+  }
+  EXPECT_FALSE(Only().gave_up);
+}
+
+TEST_F(TargetsTest, AWishThatChangedMeanwhileIsNotPublished) {
+  targets_.Want(Wish("chat", 1));
+  const auto taken = TakeNow();
+  targets_.Want(Wish("chat", 2));
+  EXPECT_FALSE(TakeNow());  // one loader a model
+  bool published = false;
+  EXPECT_FALSE(targets_.Applied(*taken, [&] { published = true; }));
+  EXPECT_FALSE(published);
+  const auto next = TakeNow();
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->version, 2u);
+  targets_.Failed(*taken, kCorruptError);  // a late word about the old wish does not count
+  EXPECT_EQ(Only().failures, 0);
+}
+
+TEST_F(TargetsTest, TwoTenantsThatShareADeltaTakeTurns) {
+  LiveModel other = Wish("chat", 1);
+  other.tenant = "other";
+  targets_.Want(Wish("chat", 1));
+  targets_.Want(other);
+  const auto first = TakeNow();
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(TakeNow());
+  targets_.Applied(*first, [] {});
+  const auto second = TakeNow();
+  ASSERT_TRUE(second);
+  EXPECT_NE(second->tenant, first->tenant);
+}
+
+TEST_F(TargetsTest, ARemovedWishIsNotPublished) {
+  targets_.Want(Wish("chat", 1));
+  const auto taken = TakeNow();
+  EXPECT_TRUE(targets_.Remove("acme", "chat"));
+  EXPECT_FALSE(targets_.Applied(*taken, [] { FAIL(); }));
+  EXPECT_FALSE(targets_.Remove("acme", "chat"));
+}
+
+TEST_F(TargetsTest, SyncRemovesWhatATenantNoLongerLists) {
+  targets_.Sync("acme", {Wish("a", 1), Wish("b", 1)});
+  LiveModel foreign = Wish("c", 1);
+  foreign.tenant = "other";
+  targets_.Sync("other", {foreign});
+  EXPECT_EQ(targets_.Sync("acme", {Wish("b", 2)}), std::vector<std::string>{"a"});
+  EXPECT_EQ(targets_.Wanted("acme"), std::vector<LiveModel>{Wish("b", 2)});
+  EXPECT_EQ(targets_.Wanted("other").size(), 1u);
+  EXPECT_TRUE(targets_.WantedDigests().contains(foreign.digest));
+  EXPECT_TRUE(targets_.WantedDigests().contains(foreign.manifest_digest));
+}
+
+TEST_F(TargetsTest, AWaitingTakeHearsANewWish) {
+  std::jthread wisher([&] {
+    std::this_thread::sleep_for(milliseconds{20});
+    targets_.Want(Wish("chat", 1));
+  });
+  EXPECT_TRUE(targets_.Take({}));
+}
+
+TEST_F(TargetsTest, TakeEndsWhenStopped) {
+  std::stop_source stop;
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(milliseconds{20});
+    stop.request_stop();
+  });
+  EXPECT_FALSE(targets_.Take(stop.get_token()));
+}
+
+}  // namespace
+}  // namespace signum::client
