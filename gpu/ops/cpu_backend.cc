@@ -1,0 +1,58 @@
+#include <cstdlib>
+#include <cstring>
+
+#include "gpu/ops/backend.h"
+
+namespace signum::ops {
+namespace {
+
+constexpr size_t kAlignment = 256;
+
+class CpuBackend final : public Backend {
+ public:
+  std::string name() const override { return "cpu"; }
+  bool host_memory() const override { return true; }
+  bool concurrent() const override { return true; }
+
+  void* Allocate(size_t bytes) override {
+    return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  }
+  void Free(void* memory) noexcept override { std::free(memory); }
+  void Upload(const void* host, void* device, size_t bytes) override {
+    std::memcpy(device, host, bytes);
+  }
+  void Download(const void* device, void* host, size_t bytes) override {
+    std::memcpy(host, device, bytes);
+  }
+  void Zero(void* device, size_t bytes) override { std::memset(device, 0, bytes); }
+  std::string TakeError() override { return {}; }
+
+  void MatMul(const MatMulArgs& args) override { ops::MatMul(args); }
+  void RmsNorm(const RmsNormArgs& args) override { ops::RmsNorm(args); }
+  void RmsNormBackward(const RmsNormBackwardArgs& args) override { ops::RmsNormBackward(args); }
+  void Rope(const RopeArgs& args) override { ops::Rope(args); }
+  void Attention(const AttentionArgs& args) override { ops::Attention(args); }
+  void AttentionBackward(const AttentionBackwardArgs& args) override {
+    ops::AttentionBackward(args);
+  }
+  void DecodeAttention(const DecodeAttentionArgs& args) override { ops::DecodeAttention(args); }
+  void Swiglu(const SwigluArgs& args) override { ops::Swiglu(args); }
+  void SwigluBackward(const SwigluBackwardArgs& args) override { ops::SwigluBackward(args); }
+  void Add(const AddArgs& args) override { ops::Add(args); }
+  void AddBias(const AddBiasArgs& args) override { ops::AddBias(args); }
+  void CopyColumns(const CopyColumnsArgs& args) override { ops::CopyColumns(args); }
+  void GatherRows(const GatherRowsArgs& args) override { ops::GatherRows(args); }
+  void LossAndGrad(const LossArgs& args) override { ops::LossAndGrad(args); }
+  void CompareLogits(const FidelityArgs& args) override { ops::CompareLogits(args); }
+  void NegativeLogLikelihood(const NllArgs& args) override { ops::NegativeLogLikelihood(args); }
+  void Sample(const SampleArgs& args) override { ops::Sample(args); }
+  void Materialize(const MaterializeArgs& args) override { ops::Materialize(args); }
+  void SignGrad(const SignGradArgs& args) override { ops::SignGrad(args); }
+  void Adamw(const AdamwArgs& args) override { ops::Adamw(args); }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeCpuBackend() { return std::make_unique<CpuBackend>(); }
+
+}  // namespace signum::ops
