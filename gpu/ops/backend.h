@@ -55,6 +55,7 @@ class Backend {
   virtual void SwigluBackward(const SwigluBackwardArgs& args) = 0;
   virtual void Add(const AddArgs& args) = 0;
   virtual void AddBias(const AddBiasArgs& args) = 0;
+  virtual void CopyRows(const CopyRowsArgs& args) = 0;
   virtual void CopyColumns(const CopyColumnsArgs& args) = 0;
   virtual void GatherRows(const GatherRowsArgs& args) = 0;
   virtual void LossAndGrad(const LossArgs& args) = 0;

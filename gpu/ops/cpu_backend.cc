@@ -40,6 +40,7 @@ class CpuBackend final : public Backend {
   void SwigluBackward(const SwigluBackwardArgs& args) override { ops::SwigluBackward(args); }
   void Add(const AddArgs& args) override { ops::Add(args); }
   void AddBias(const AddBiasArgs& args) override { ops::AddBias(args); }
+  void CopyRows(const CopyRowsArgs& args) override { ops::CopyRows(args); }
   void CopyColumns(const CopyColumnsArgs& args) override { ops::CopyColumns(args); }
   void GatherRows(const GatherRowsArgs& args) override { ops::GatherRows(args); }
   void LossAndGrad(const LossArgs& args) override { ops::LossAndGrad(args); }

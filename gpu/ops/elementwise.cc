@@ -1,5 +1,7 @@
 #include "gpu/ops/elementwise.h"
 
+#include <algorithm>
+
 #include "gpu/kernels/convert.h"
 
 namespace signum::ops {
@@ -12,6 +14,13 @@ void AddBias(const AddBiasArgs& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     float* y = args.y + r * args.n;
     for (int64_t i = 0; i < args.n; ++i) y[i] += args.bias[i];
+  }
+}
+
+void CopyRows(const CopyRowsArgs& args) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float* from = args.from + r * args.from_stride;
+    std::copy(from, from + args.n, args.to + r * args.to_stride);
   }
 }
 

@@ -23,6 +23,15 @@ struct AddBiasArgs {
 };
 void AddBias(const AddBiasArgs& args);
 
+// to[r * to_stride + i] = from[r * from_stride + i], i < n.
+struct CopyRowsArgs {
+  const float* from = nullptr;
+  float* to = nullptr;
+  int64_t rows = 0, n = 0;
+  int64_t from_stride = 0, to_stride = 0;
+};
+void CopyRows(const CopyRowsArgs& args);
+
 // out[r, i] = from[r, columns[i]]: from [rows, from_columns], out [rows, count].
 struct CopyColumnsArgs {
   const float* from = nullptr;

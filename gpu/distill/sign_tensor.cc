@@ -1,0 +1,147 @@
+#include "gpu/distill/sign_tensor.h"
+
+#include "gpu/kernels/bits.h"
+#include "gpu/rebuilt_matrix.h"
+#include "gpu/tensor_class.h"
+
+namespace signum {
+namespace {
+
+std::string PlaneName(const std::string& part, int plane) {
+  return plane == 0 ? part : part + "." + std::to_string(plane);
+}
+
+class Opener {
+ public:
+  Opener(ops::Backend& backend, const DeltaReader& delta, const TensorInfo& info,
+         std::vector<float>& scales)
+      : backend_(backend), delta_(delta), info_(info), scales_(scales) {}
+
+  Result<SignTensor> Run(const CheckpointSource& base) {
+    SIGNUM_TRY(OpenBase(base));
+    const Codec codec = delta_.header().codecs.at(info_.name);
+    if (codec == Codec::kRows) SIGNUM_TRY(OpenRowLists());
+    for (int p = 0; p < ops::kMaxPlanes; ++p) {
+      if (delta_.FindPart(PlaneName(SignName(info_.name), p)) == nullptr) break;
+      SIGNUM_TRY(OpenPlane(p, codec));
+    }
+    if (out_.listed && out_.planes.empty()) return std::move(out_);
+    SIGNUM_TRY(CheckPart(!out_.planes.empty(), info_, "its sign"));
+    return std::move(out_);
+  }
+
+ private:
+  Result<void> OpenBase(const CheckpointSource& base) {
+    const auto at = base.Find(info_.name);
+    SIGNUM_TRY(CheckPart(at && info_.shape.size() == 2, info_, "the base's tensor"));
+    const TensorInfo& before = base.tensors()[*at];
+    const auto type = ElementOf(before.dtype);
+    SIGNUM_TRY(CheckPart(type && before.shape.size() == 2 && before.shape[1] == info_.shape[1],
+                         info_, "the base's tensor"));
+    out_.name = info_.name;
+    out_.shape = {static_cast<int64_t>(info_.shape[0]), static_cast<int64_t>(info_.shape[1])};
+    out_.base_type = *type;
+    out_.base_rows = static_cast<int64_t>(before.shape[0]);
+    SIGNUM_ASSIGN(out_.base, base.Open(*at));
+    return {};
+  }
+
+  Result<void> OpenRowLists() {
+    out_.listed = true;
+    const SafetensorsEntry* rows = delta_.FindPart(RowsName(info_.name));
+    SIGNUM_TRY(CheckPart(rows != nullptr, info_, "its rows"));
+    SIGNUM_ASSIGN(out_.sign_rows, ReadValues<int32_t>(*delta_.OpenPart(*rows)));
+    const SafetensorsEntry* sign = delta_.FindPart(SignName(info_.name));
+    const size_t signs = sign == nullptr ? 0 : sign->info.shape[0];
+    SIGNUM_TRY(CheckPart(signs <= out_.sign_rows.size(), info_, "its rows"));
+    const auto cut = out_.sign_rows.begin() + static_cast<ptrdiff_t>(signs);
+    out_.value_rows.assign(cut, out_.sign_rows.end());
+    out_.sign_rows.erase(cut, out_.sign_rows.end());
+    for (const int32_t row : out_.sign_rows) {
+      SIGNUM_TRY(CheckPart(row < out_.base_rows, info_, "its rows"));
+    }
+    SIGNUM_ASSIGN(out_.sign_rows_device, UploadValues(backend_, out_.sign_rows));
+    if (const SafetensorsEntry* values = delta_.FindPart(ValuesName(info_.name))) {
+      out_.value_type = *ElementOf(info_.dtype);
+      out_.values = delta_.OpenPart(*values);
+    }
+    return {};
+  }
+
+  Result<void> OpenPlane(int p, Codec codec) {
+    TensorPlane plane;
+    const SafetensorsEntry* sign = delta_.FindPart(PlaneName(SignName(info_.name), p));
+    const auto bytes = delta_.OpenPart(*sign);
+    if (codec == Codec::kSign1Sparse) {
+      SIGNUM_TRY(OpenSparse(*bytes, plane));
+    } else {
+      const auto rows = static_cast<uint64_t>(out_.sign_row_count());
+      SIGNUM_TRY(CheckPart(bytes->size() == rows * RowBytes(), info_, "its sign"));
+      SIGNUM_ASSIGN(plane.sign, LoadBytes(backend_, bytes, 0, bytes->size()));
+    }
+    SIGNUM_ASSIGN(plane.row, Scale(PlaneName(RowScaleName(info_.name), p)));
+    SIGNUM_ASSIGN(plane.col, Scale(PlaneName(ColScaleName(info_.name), p)));
+    if (plane.row.size == 0) {
+      SIGNUM_ASSIGN(plane.row, Scale(PlaneName(ScaleName(info_.name), p)));
+    }
+    SIGNUM_TRY(CheckPart(plane.row.size == 1 || plane.row.size == out_.sign_row_count(), info_,
+                         "its scales"));
+    SIGNUM_TRY(CheckPart(plane.col.size == 0 || plane.col.size == out_.shape.columns, info_,
+                         "its column scales"));
+    out_.planes.push_back(std::move(plane));
+    return {};
+  }
+
+  // Signs of changed weights alone, spread out to where the mask has ones.
+  Result<void> OpenSparse(const ByteSource& packed, TensorPlane& plane) {
+    const SafetensorsEntry* mask = delta_.FindPart(MaskName(info_.name));
+    SIGNUM_TRY(CheckPart(mask != nullptr, info_, "its mask"));
+    SIGNUM_ASSIGN(const auto bits, ReadValues<uint8_t>(*delta_.OpenPart(*mask)));
+    const auto rows = static_cast<uint64_t>(out_.shape.rows);
+    SIGNUM_TRY(CheckPart(bits.size() == rows * RowBytes(), info_, "its mask"));
+    SIGNUM_TRY(CheckPart(kernels::CountBits(bits.data(), bits.size() * 8) <= packed.size() * 8,
+                         info_, "its signs"));
+    SIGNUM_ASSIGN(const auto signs, ReadValues<uint8_t>(packed));
+    std::vector<uint8_t> spread(bits.size());
+    uint64_t at = 0;
+    for (uint64_t r = 0; r < rows; ++r) {
+      at = kernels::ScatterBits(signs.data(), at, bits.data() + r * RowBytes(), info_.shape[1],
+                                spread.data() + r * RowBytes());
+    }
+    SIGNUM_ASSIGN(plane.mask, UploadValues(backend_, bits));
+    SIGNUM_ASSIGN(plane.sign, UploadValues(backend_, spread));
+    return {};
+  }
+
+  uint64_t RowBytes() const { return kernels::BitBytes(info_.shape[1]); }
+
+  // Appends a part's values to the scales; size 0 where there is no such part.
+  Result<ScaleVector> Scale(const std::string& name) {
+    const SafetensorsEntry* part = delta_.FindPart(name);
+    if (part == nullptr) return ScaleVector{};
+    SIGNUM_ASSIGN(const auto values, ReadValues<float>(*delta_.OpenPart(*part)));
+    const auto offset = static_cast<int64_t>(scales_.size());
+    scales_.insert(scales_.end(), values.begin(), values.end());
+    return ScaleVector{name, offset, static_cast<int64_t>(values.size())};
+  }
+
+  ops::Backend& backend_;
+  const DeltaReader& delta_;
+  const TensorInfo& info_;
+  std::vector<float>& scales_;
+  SignTensor out_;
+};
+
+}  // namespace
+
+bool HasSigns(Codec codec) {
+  return codec == Codec::kSign1 || codec == Codec::kSign1Sparse || codec == Codec::kRows;
+}
+
+Result<SignTensor> OpenSignTensor(ops::Backend& backend, const DeltaReader& delta,
+                                  const TensorInfo& info, const CheckpointSource& base,
+                                  std::vector<float>& scales) {
+  return Opener(backend, delta, info, scales).Run(base);
+}
+
+}  // namespace signum

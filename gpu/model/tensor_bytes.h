@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+
+#include "gpu/ops/backend.h"
+#include "storage/base/byte_source.h"
+
+namespace signum {
+
+// Bytes where a backend can read them, and what keeps them there.
+struct DeviceBytes {
+  const std::byte* data = nullptr;
+  std::shared_ptr<const void> owner;
+};
+
+// `size` bytes of a source from `offset` on: in place where the source is mapped and the backend's
+// memory is the host's, else a copy in the backend's memory (Errc::kExhausted device_memory).
+Result<DeviceBytes> LoadBytes(ops::Backend& backend, std::shared_ptr<const ByteSource> source,
+                              uint64_t offset, uint64_t size);
+
+// Host values copied to the backend's memory.
+template <class T>
+Result<DeviceBytes> UploadValues(ops::Backend& backend, const std::vector<T>& values) {
+  auto buffer = std::make_shared<ops::Buffer<std::byte>>(backend, values.size() * sizeof(T));
+  if (!*buffer) {
+    return Fail(Errc::kExhausted, "device_memory", backend.name() + " has no room");
+  }
+  backend.Upload(values.data(), buffer->data(), values.size() * sizeof(T));
+  return DeviceBytes{buffer->data(), buffer};
+}
+
+}  // namespace signum
