@@ -7,6 +7,7 @@
 
 #include "storage/base/file.h"
 #include "storage/base/name.h"
+#include "storage/format/adapter.h"
 #include "storage/format/canonical_json.h"
 #include "storage/format/checkpoint_index.h"
 #include "storage/format/delta_file.h"
@@ -66,7 +67,7 @@ class CheckpointParser {
 
  private:
   Result<void> ReadConfig() {
-    const CheckpointFile* config = Find("config.json");
+    const CheckpointFile* config = Find(c_.adapter_ ? "adapter_config.json" : "config.json");
     if (config == nullptr) {
       return Fail(Errc::kUnusable, "no_config", "the checkpoint has no config.json");
     }
@@ -222,8 +223,22 @@ Result<std::shared_ptr<const Checkpoint>> Checkpoint::Parse(std::vector<Checkpoi
   return std::shared_ptr<const Checkpoint>(std::move(checkpoint));
 }
 
+Result<std::shared_ptr<const Checkpoint>> Checkpoint::ParseFineTune(
+    std::vector<CheckpointFile> files) {
+  auto checkpoint = std::make_shared<Checkpoint>();
+  checkpoint->adapter_ = IsAdapter(files);
+  checkpoint->files_ = std::move(files);
+  SIGNUM_TRY(CheckpointParser(checkpoint.get()).Run());
+  return std::shared_ptr<const Checkpoint>(std::move(checkpoint));
+}
+
 Result<std::shared_ptr<const Checkpoint>> Checkpoint::OpenDirectory(
     const std::filesystem::path& directory) {
+  SIGNUM_ASSIGN(std::vector<CheckpointFile> files, FilesIn(directory));
+  return Parse(std::move(files));
+}
+
+Result<std::vector<CheckpointFile>> Checkpoint::FilesIn(const std::filesystem::path& directory) {
   namespace fs = std::filesystem;
   std::vector<CheckpointFile> files;
   std::error_code error;
@@ -241,7 +256,7 @@ Result<std::shared_ptr<const Checkpoint>> Checkpoint::OpenDirectory(
     files.push_back({at->path().lexically_relative(directory).generic_string(), std::move(bytes)});
   }
   if (error) return FromErrno(error.value(), directory.string());
-  return Parse(std::move(files));
+  return files;
 }
 
 Result<std::shared_ptr<const ByteSource>> Checkpoint::Open(size_t index) const {

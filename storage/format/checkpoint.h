@@ -30,14 +30,20 @@ class Checkpoint final : public CheckpointSource {
   };
 
   static Result<std::shared_ptr<const Checkpoint>> Parse(std::vector<CheckpointFile> files);
+  // The same, or a PEFT adapter: adapter_config.json at the top in place of config.json. What a
+  // fine-tune may be uploaded as (adapter.h).
+  static Result<std::shared_ptr<const Checkpoint>> ParseFineTune(std::vector<CheckpointFile> files);
   // Every regular file below `directory` but hidden ones (names that begin with '.'),
   // memory-mapped.
   static Result<std::shared_ptr<const Checkpoint>> OpenDirectory(
       const std::filesystem::path& directory);
+  // The files alone, for ParseFineTune.
+  static Result<std::vector<CheckpointFile>> FilesIn(const std::filesystem::path& directory);
 
   const std::vector<CheckpointFile>& files() const { return files_; }  // sorted by path
   const std::vector<Shard>& shards() const { return shards_; }         // one per safetensors file
-  const std::string& config_json() const { return config_json_; }
+  const std::string& config_json() const { return config_json_; }      // or adapter_config.json
+  bool is_adapter() const { return adapter_; }
 
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   Result<std::shared_ptr<const ByteSource>> Open(size_t index) const override;
@@ -58,6 +64,7 @@ class Checkpoint final : public CheckpointSource {
   std::vector<TensorInfo> tensors_;
   std::vector<Place> places_;
   std::string config_json_;
+  bool adapter_ = false;
 };
 
 // Called with bytes done so far; returning false stops with Errc::kCancelled.

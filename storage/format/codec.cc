@@ -24,6 +24,12 @@ std::string Join(std::string_view x, std::string_view suffix) {
   return out.append(suffix);
 }
 
+// Further planes' parts have their number at the end.
+std::string JoinPlane(std::string_view x, std::string_view suffix, int plane) {
+  std::string out = Join(x, suffix);
+  return plane == 0 ? out : out.append(".").append(std::to_string(plane));
+}
+
 }  // namespace
 
 std::string_view CodecName(Codec codec) { return kCodecs[static_cast<size_t>(codec)]; }
@@ -34,13 +40,19 @@ std::optional<ScaleKind> ScaleKindFromName(std::string_view name) {
   return Lookup<ScaleKind>(kScaleKinds, name);
 }
 
-std::string SignName(std::string_view x) { return Join(x, ".sign"); }
-std::string RowScaleName(std::string_view x) { return Join(x, ".scale.row"); }
-std::string ColScaleName(std::string_view x) { return Join(x, ".scale.col"); }
-std::string ScaleName(std::string_view x) { return Join(x, ".scale"); }
+std::string SignName(std::string_view x, int plane) { return JoinPlane(x, ".sign", plane); }
+std::string RowScaleName(std::string_view x, int plane) {
+  return JoinPlane(x, ".scale.row", plane);
+}
+std::string ColScaleName(std::string_view x, int plane) {
+  return JoinPlane(x, ".scale.col", plane);
+}
+std::string ScaleName(std::string_view x, int plane) { return JoinPlane(x, ".scale", plane); }
 std::string RowsName(std::string_view x) { return Join(x, ".rows"); }
 std::string ValuesName(std::string_view x) { return Join(x, ".values"); }
 std::string MaskName(std::string_view x) { return Join(x, ".mask"); }
+std::string LoraAName(std::string_view x) { return Join(x, ".lora_a"); }
+std::string LoraBName(std::string_view x) { return Join(x, ".lora_b"); }
 std::string BlobName(const Digest& digest) {
   return std::string(kReservedPrefix) + "blob." + digest.Hex();
 }

@@ -59,28 +59,43 @@ std::optional<uint64_t> Columns(const WeightParts& parts) {
   return std::nullopt;
 }
 
+// Every plane has the mask's number of signs.
 Result<void> CheckSparse(const DeltaReader& reader, const WeightParts& parts) {
-  SIGNUM_ASSIGN(const uint64_t changed, CountBits(*reader.OpenPart(*parts[Part::kMask])));
-  const SafetensorsEntry& sign = *parts[Part::kSign];
-  if (sign.info.bytes() != (changed + 7) / 8) {
-    return BadPart(sign, "has not as many signs as its mask has bits, " + std::to_string(changed));
+  const SafetensorsEntry& mask = *parts[Part::kMask];
+  SIGNUM_ASSIGN(const uint64_t changed, CountBits(*reader.OpenPart(mask)));
+  for (size_t plane = 0; plane < parts.planes.size(); ++plane) {
+    const SafetensorsEntry& sign = *parts.At(Part::kSign, plane);
+    if (sign.info.bytes() != (changed + 7) / 8) {
+      return BadPart(sign,
+                     "has not as many signs as its mask has bits, " + std::to_string(changed));
+    }
+    SIGNUM_TRY(CheckPadding(sign, *reader.OpenPart(sign), changed));
   }
-  return CheckPadding(sign, *reader.OpenPart(sign), changed);
+  const std::optional<uint64_t> columns = Columns(parts);
+  return columns ? CheckPadding(mask, *reader.OpenPart(mask), *columns) : Result<void>();
+}
+
+Result<void> CheckFactors(const DeltaReader& reader, const WeightParts& parts) {
+  for (size_t plane = 0; plane < parts.planes.size(); ++plane) {
+    for (Part part : {Part::kScale, Part::kRowScale, Part::kColScale, Part::kLoraA, Part::kLoraB}) {
+      const SafetensorsEntry* entry = parts.At(part, plane);
+      if (entry == nullptr) continue;
+      const auto finite = CheckFinite(entry->info, *reader.OpenPart(*entry), "delta");
+      if (!finite) return BadPart(*entry, "has a NaN or infinity");
+    }
+  }
+  return {};
 }
 
 Result<void> CheckWeight(const DeltaReader& reader, const WeightParts& parts) {
-  for (Part scale : {Part::kScale, Part::kRowScale, Part::kColScale}) {
-    const SafetensorsEntry* entry = parts[scale];
-    if (entry == nullptr) continue;
-    const auto finite = CheckFinite(entry->info, *reader.OpenPart(*entry), "delta");
-    if (!finite) return BadPart(*entry, "has a NaN or infinity");
-  }
-  if (parts[Part::kMask] != nullptr) SIGNUM_TRY(CheckSparse(reader, parts));
-  const SafetensorsEntry* bits =
-      parts[Part::kMask] != nullptr ? parts[Part::kMask] : parts[Part::kSign];
+  SIGNUM_TRY(CheckFactors(reader, parts));
+  if (parts[Part::kMask] != nullptr) return CheckSparse(reader, parts);
   const std::optional<uint64_t> columns = Columns(parts);
-  if (bits == nullptr || !columns) return {};
-  return CheckPadding(*bits, *reader.OpenPart(*bits), *columns);
+  for (size_t plane = 0; columns && plane < parts.planes.size(); ++plane) {
+    const SafetensorsEntry* sign = parts.At(Part::kSign, plane);
+    if (sign != nullptr) SIGNUM_TRY(CheckPadding(*sign, *reader.OpenPart(*sign), *columns));
+  }
+  return {};
 }
 
 Result<void> CheckBlob(const DeltaReader& reader, const SafetensorsEntry& entry) {

@@ -35,6 +35,7 @@ std::optional<ScaleKind> ScaleKindFromName(std::string_view name);
 
 inline constexpr uint64_t kDeltaAlignment = 256;    // where data begins, and "aligned" tensors
 inline constexpr uint64_t kChunkBytes = 64 * 1024;  // unit of the manifest's chunk digests
+inline constexpr int kMaxPlanes = 8;                // of signs, the first included
 inline constexpr std::string_view kReservedPrefix = "signum.";
 inline constexpr std::string_view kRecipeName = "signum.recipe";
 inline constexpr std::string_view kBlobPrefix = "signum.blob.";
@@ -51,14 +52,20 @@ inline constexpr std::string_view kBlobPrefix = "signum.blob.";
 //                 X.scale.row F32 [S], the other R - S in X.values [R - S, K] in the fine-tune's
 //                 dtype: rows the base lacks, or all (exact embeddings). Parts without rows are
 //                 left out.
-std::string SignName(std::string_view x);      // X.sign
-std::string RowScaleName(std::string_view x);  // X.scale.row
-std::string ColScaleName(std::string_view x);  // X.scale.col
-std::string ScaleName(std::string_view x);     // X.scale
-std::string RowsName(std::string_view x);      // X.rows
-std::string ValuesName(std::string_view x);    // X.values
-std::string MaskName(std::string_view x);      // X.mask   (sign1-sparse)
-std::string BlobName(const Digest& digest);    // signum.blob.<hex>
+//   lowrank       X.lora_a float [R, K], X.lora_b float [N, R], X.scale F32 [1] or none (1)
+// Planes 1 … 7 of sign1, sign1-sparse and rows hold the signs of what the planes before them leave:
+// the same parts as plane 0 but for mask, rows and values, with ".1" … ".7" at the end.
+// weight_planes.h finds them.
+std::string SignName(std::string_view x, int plane = 0);      // X.sign, X.sign.1
+std::string RowScaleName(std::string_view x, int plane = 0);  // X.scale.row, X.scale.row.1
+std::string ColScaleName(std::string_view x, int plane = 0);  // X.scale.col, X.scale.col.1
+std::string ScaleName(std::string_view x, int plane = 0);     // X.scale, X.scale.1
+std::string RowsName(std::string_view x);                     // X.rows
+std::string ValuesName(std::string_view x);                   // X.values
+std::string MaskName(std::string_view x);                     // X.mask   (sign1-sparse)
+std::string LoraAName(std::string_view x);                    // X.lora_a (lowrank)
+std::string LoraBName(std::string_view x);                    // X.lora_b (lowrank)
+std::string BlobName(const Digest& digest);                   // signum.blob.<hex>
 
 struct DeltaHeader {
   Digest base;                          // digest of the base manifest
@@ -66,6 +73,9 @@ struct DeltaHeader {
   std::string scales;                   // the scale kind asked for, "row+col"
   std::map<std::string, Codec> codecs;  // per weight tensor of the fine-tune, every one
 };
+
+// The size of the delta file with this header and these tensors.
+uint64_t DeltaFileBytes(const DeltaHeader& header, const std::vector<TensorInfo>& tensors);
 
 // Collects tensors in any order, spilling them to a temporary file beside `path`, then writes the
 // delta file in its canonical order. Deterministic: the same tensors and header give the same
@@ -80,6 +90,9 @@ class DeltaWriter {
   Result<void> Append(ConstBytes bytes);
   // Adds a whole tensor.
   Result<void> Add(TensorInfo info, ConstBytes bytes);
+  // A tensor that is complete, to be read again; valid as long as the writer lives.
+  // Errc::kNotFound unknown_tensor.
+  Result<std::shared_ptr<const ByteSource>> Written(std::string_view name) const;
 
   struct Sealed {
     uint64_t size = 0;

@@ -1,6 +1,7 @@
 #include "storage/format/delta_parts.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "storage/base/name.h"
 
@@ -13,21 +14,45 @@ struct Suffix {
   Part part;
 };
 // No suffix ends with another, so at most one fits.
-constexpr std::array<Suffix, 7> kSuffixes{{{".sign", Part::kSign},
+constexpr std::array<Suffix, 9> kSuffixes{{{".sign", Part::kSign},
                                            {".mask", Part::kMask},
                                            {".rows", Part::kRows},
                                            {".values", Part::kValues},
                                            {".scale", Part::kScale},
                                            {".scale.row", Part::kRowScale},
-                                           {".scale.col", Part::kColScale}}};
+                                           {".scale.col", Part::kColScale},
+                                           {".lora_a", Part::kLoraA},
+                                           {".lora_b", Part::kLoraB}}};
 
-// ".sign.1", ".scale.row.2" …: further planes, which version 1 reserves and does not have.
-bool IsPlane(std::string_view name) {
+constexpr std::array<Part, 4> kPlaneParts{Part::kSign, Part::kScale, Part::kRowScale,
+                                          Part::kColScale};
+
+std::string_view SuffixOf(Part part) {
+  const auto* at = std::find_if(kSuffixes.begin(), kSuffixes.end(),
+                                [&](const Suffix& s) { return s.part == part; });
+  return at == kSuffixes.end() ? std::string_view() : at->text;
+}
+
+PartName SplitSuffix(std::string_view name) {
+  for (const Suffix& suffix : kSuffixes) {
+    if (name.size() > suffix.text.size() && name.ends_with(suffix.text)) {
+      return {suffix.part, name.substr(0, name.size() - suffix.text.size()), 0};
+    }
+  }
+  return {Part::kWhole, name, 0};
+}
+
+// ".sign.1", ".scale.row.2" …: a part of a further plane. Nothing where `name` is not like one.
+std::optional<PartName> SplitPlane(std::string_view name) {
   const size_t dot = name.find_last_not_of("0123456789");
-  if (dot == std::string_view::npos || dot + 1 == name.size() || name[dot] != '.') return false;
-  const Part part = SplitPartName(name.substr(0, dot)).part;
-  return part == Part::kSign || part == Part::kScale || part == Part::kRowScale ||
-         part == Part::kColScale;
+  if (dot == std::string_view::npos || dot + 1 == name.size() || name[dot] != '.') return {};
+  PartName split = SplitSuffix(name.substr(0, dot));
+  if (std::find(kPlaneParts.begin(), kPlaneParts.end(), split.part) == kPlaneParts.end()) return {};
+  const std::string_view number = name.substr(dot + 1);
+  const bool known = number.size() == 1 && number[0] >= '1' && number[0] < '0' + kMaxPlanes;
+  if (!known) return PartName{Part::kUnknownPlane, name, 0};
+  split.plane = static_cast<size_t>(number[0] - '0');
+  return split;
 }
 
 // One weight with its codec, while it is checked.
@@ -50,9 +75,9 @@ class WeightCheck {
       case Codec::kRows:
         return Rows();
       case Codec::kLowrank:
-        break;
+        return Lowrank();
     }
-    return Refuse("bad_codec", "is not read by this version");
+    return Refuse("bad_codec", "is not known");
   }
 
  private:
@@ -62,10 +87,17 @@ class WeightCheck {
         "weight '" + Printable(name_) + "' (" + std::string(CodecName(codec_)) + ") " + why);
   }
 
+  // No parts but `allowed`; further planes only where there are signs.
   Result<void> Only(std::initializer_list<Part> allowed) const {
-    for (const SafetensorsEntry* entry : parts_.at) {
-      const auto is_entry = [&](Part part) { return parts_[part] == entry; };
-      if (entry != nullptr && std::none_of(allowed.begin(), allowed.end(), is_entry)) {
+    const auto is_allowed = [&](Part part) {
+      return std::find(allowed.begin(), allowed.end(), part) != allowed.end();
+    };
+    for (size_t plane = 0; plane < parts_.planes.size(); ++plane) {
+      for (size_t kind = 0; kind < kPartKinds; ++kind) {
+        const auto part = static_cast<Part>(kind);
+        const SafetensorsEntry* entry = parts_.At(part, plane);
+        if (entry == nullptr) continue;
+        if (is_allowed(part) && (plane == 0 || is_allowed(Part::kSign))) continue;
         return Refuse("bad_part", "has the part '" + Printable(entry->info.name) +
                                       "', which its codec has no use for");
       }
@@ -73,52 +105,75 @@ class WeightCheck {
     return {};
   }
 
-  Result<void> Need(Part part) const {
-    if (parts_[part] != nullptr) return {};
-    const auto* suffix = std::find_if(kSuffixes.begin(), kSuffixes.end(),
-                                      [&](const Suffix& s) { return s.part == part; });
+  Result<void> Need(Part part, size_t plane = 0) const {
+    if (parts_.At(part, plane) != nullptr) return {};
+    const std::string_view suffix = SuffixOf(part);
     return Refuse("missing_part",
-                  "lacks its part " + (suffix == kSuffixes.end() ? std::string("itself")
-                                                                 : std::string(suffix->text)));
+                  "lacks its part " +
+                      (suffix.empty() ? std::string("itself") : std::string(suffix)) +
+                      (plane == 0 ? "" : "." + std::to_string(plane)));
   }
 
   // Checks that a part is there, of this dtype and rank.
-  Result<void> Typed(Part part, Dtype dtype, size_t rank) const {
-    SIGNUM_TRY(Need(part));
-    const TensorInfo& info = parts_[part]->info;
+  Result<void> Typed(Part part, Dtype dtype, size_t rank, size_t plane = 0) const {
+    SIGNUM_TRY(Need(part, plane));
+    const TensorInfo& info = parts_.At(part, plane)->info;
     if (info.dtype == dtype && info.shape.size() == rank) return {};
     return Refuse("bad_part", "has '" + Printable(info.name) + "' as " + info.Describe() +
                                   ", not as " + std::string(DtypeName(dtype)) + " of rank " +
                                   std::to_string(rank));
   }
 
-  Result<void> Fits(Part part, bool fits) const {
+  Result<void> Fits(Part part, bool fits, size_t plane = 0) const {
     if (fits) return {};
-    const TensorInfo& info = parts_[part]->info;
+    const TensorInfo& info = parts_.At(part, plane)->info;
     return Refuse("bad_part", "has '" + Printable(info.name) + "' as " + info.Describe() +
                                   ", which does not fit its other parts");
   }
 
-  uint64_t Dim(Part part, size_t axis) const { return parts_[part]->info.shape[axis]; }
+  uint64_t Dim(Part part, size_t axis, size_t plane = 0) const {
+    return parts_.At(part, plane)->info.shape[axis];
+  }
+  bool Has(Part part, size_t plane = 0) const { return parts_.At(part, plane) != nullptr; }
 
-  // Scales of an [n, k] weight whose rows of bits take `row_bytes` each.
-  Result<void> Scales(uint64_t n, uint64_t row_bytes) const {
-    if (parts_[Part::kScale] != nullptr) {
-      SIGNUM_TRY(Typed(Part::kScale, Dtype::kF32, 1));
-      return Fits(Part::kScale, Dim(Part::kScale, 0) == 1 && parts_[Part::kRowScale] == nullptr &&
-                                    parts_[Part::kColScale] == nullptr);
+  // A plane's scales of an [n, k] weight whose rows of bits take `row_bytes` each.
+  Result<void> Scales(size_t plane, uint64_t n, uint64_t row_bytes) const {
+    if (Has(Part::kScale, plane)) {
+      SIGNUM_TRY(Typed(Part::kScale, Dtype::kF32, 1, plane));
+      return Fits(Part::kScale,
+                  Dim(Part::kScale, 0, plane) == 1 && !Has(Part::kRowScale, plane) &&
+                      !Has(Part::kColScale, plane),
+                  plane);
     }
-    SIGNUM_TRY(Typed(Part::kRowScale, Dtype::kF32, 1));
-    SIGNUM_TRY(Fits(Part::kRowScale, Dim(Part::kRowScale, 0) == n));
-    if (parts_[Part::kColScale] == nullptr) return {};
-    SIGNUM_TRY(Typed(Part::kColScale, Dtype::kF32, 1));
-    return Fits(Part::kColScale, (Dim(Part::kColScale, 0) + 7) / 8 == row_bytes);
+    SIGNUM_TRY(Typed(Part::kRowScale, Dtype::kF32, 1, plane));
+    SIGNUM_TRY(Fits(Part::kRowScale, Dim(Part::kRowScale, 0, plane) == n, plane));
+    if (!Has(Part::kColScale, plane)) return {};
+    SIGNUM_TRY(Typed(Part::kColScale, Dtype::kF32, 1, plane));
+    return Fits(Part::kColScale, (Dim(Part::kColScale, 0, plane) + 7) / 8 == row_bytes, plane);
+  }
+
+  // The planes after the first have just its kinds of signs and scales, of the same shapes.
+  Result<void> FurtherPlanes() const {
+    for (size_t plane = 1; plane < parts_.planes.size(); ++plane) {
+      for (Part part : kPlaneParts) {
+        if (Has(part)) {
+          SIGNUM_TRY(Need(part, plane));
+          const TensorInfo& first = parts_[part]->info;
+          const TensorInfo& info = parts_.At(part, plane)->info;
+          SIGNUM_TRY(Fits(part, info.dtype == first.dtype && info.shape == first.shape, plane));
+        } else if (Has(part, plane)) {
+          return Fits(part, false, plane);
+        }
+      }
+    }
+    return {};
   }
 
   Result<void> Sign1() const {
     SIGNUM_TRY(Only({Part::kSign, Part::kScale, Part::kRowScale, Part::kColScale}));
     SIGNUM_TRY(Typed(Part::kSign, Dtype::kU8, 2));
-    return Scales(Dim(Part::kSign, 0), Dim(Part::kSign, 1));
+    SIGNUM_TRY(Scales(0, Dim(Part::kSign, 0), Dim(Part::kSign, 1)));
+    return FurtherPlanes();
   }
 
   Result<void> Sparse() const {
@@ -126,7 +181,8 @@ class WeightCheck {
     SIGNUM_TRY(Typed(Part::kMask, Dtype::kU8, 2));
     SIGNUM_TRY(Typed(Part::kSign, Dtype::kU8, 1));
     SIGNUM_TRY(Fits(Part::kSign, Dim(Part::kSign, 0) <= parts_[Part::kMask]->info.bytes()));
-    return Scales(Dim(Part::kMask, 0), Dim(Part::kMask, 1));
+    SIGNUM_TRY(Scales(0, Dim(Part::kMask, 0), Dim(Part::kMask, 1)));
+    return FurtherPlanes();
   }
 
   // The first rows listed have signs, the rest (what the base lacks, or all by option) values.
@@ -134,18 +190,34 @@ class WeightCheck {
     SIGNUM_TRY(Only({Part::kRows, Part::kSign, Part::kRowScale, Part::kValues}));
     SIGNUM_TRY(Typed(Part::kRows, Dtype::kI32, 1));
     uint64_t rows = 0;
-    if (parts_[Part::kSign] != nullptr || parts_[Part::kRowScale] != nullptr) {
+    if (Has(Part::kSign) || Has(Part::kRowScale)) {
       SIGNUM_TRY(Typed(Part::kSign, Dtype::kU8, 2));
       rows = Dim(Part::kSign, 0);
-      SIGNUM_TRY(Scales(rows, Dim(Part::kSign, 1)));
+      SIGNUM_TRY(Scales(0, rows, Dim(Part::kSign, 1)));
     }
+    SIGNUM_TRY(FurtherPlanes());
     if (const SafetensorsEntry* values = parts_[Part::kValues]; values != nullptr) {
       SIGNUM_TRY(Typed(Part::kValues, values->info.dtype, 2));
-      SIGNUM_TRY(Fits(Part::kValues, parts_[Part::kSign] == nullptr ||
-                                         (Dim(Part::kValues, 1) + 7) / 8 == Dim(Part::kSign, 1)));
+      SIGNUM_TRY(Fits(Part::kValues,
+                      !Has(Part::kSign) || (Dim(Part::kValues, 1) + 7) / 8 == Dim(Part::kSign, 1)));
       rows += Dim(Part::kValues, 0);
     }
     return Fits(Part::kRows, rows > 0 && rows == Dim(Part::kRows, 0));
+  }
+
+  Result<void> Lowrank() const {
+    SIGNUM_TRY(Only({Part::kLoraA, Part::kLoraB, Part::kScale}));
+    for (Part part : {Part::kLoraA, Part::kLoraB}) {
+      SIGNUM_TRY(Need(part));
+      const Dtype dtype = parts_[part]->info.dtype;
+      SIGNUM_TRY(Fits(part, IsFloat(dtype) && dtype != Dtype::kF64));
+      SIGNUM_TRY(Typed(part, dtype, 2));
+    }
+    const uint64_t rank = Dim(Part::kLoraA, 0);
+    SIGNUM_TRY(Fits(Part::kLoraB, rank > 0 && Dim(Part::kLoraB, 1) == rank));
+    if (!Has(Part::kScale)) return {};
+    SIGNUM_TRY(Typed(Part::kScale, Dtype::kF32, 1));
+    return Fits(Part::kScale, Dim(Part::kScale, 0) == 1);
   }
 
   const std::string& name_;
@@ -157,6 +229,7 @@ Codec ImpliedCodec(const WeightParts& parts) {
   if (parts[Part::kWhole] != nullptr) return Codec::kRaw;
   if (parts[Part::kMask] != nullptr) return Codec::kSign1Sparse;
   if (parts[Part::kRows] != nullptr) return Codec::kRows;
+  if (parts[Part::kLoraA] != nullptr || parts[Part::kLoraB] != nullptr) return Codec::kLowrank;
   return Codec::kSign1;
 }
 
@@ -174,22 +247,20 @@ Result<void> CheckReserved(const TensorInfo& info) {
 }  // namespace
 
 PartName SplitPartName(std::string_view name) {
-  for (const Suffix& suffix : kSuffixes) {
-    if (name.size() > suffix.text.size() && name.ends_with(suffix.text)) {
-      return {suffix.part, name.substr(0, name.size() - suffix.text.size())};
-    }
-  }
-  if (IsPlane(name)) return {Part::kPlane, name};
-  return {Part::kWhole, name};
+  if (const auto plane = SplitPlane(name)) return *plane;
+  return SplitSuffix(name);
+}
+
+void WeightParts::Set(const PartName& name, const SafetensorsEntry* entry) {
+  if (name.plane >= planes.size()) planes.resize(name.plane + 1, Plane{});
+  planes[name.plane][static_cast<size_t>(name.part)] = entry;
 }
 
 StatedCodecs NotImplied(const std::map<std::string, Codec>& codecs) {
   StatedCodecs stated;
   for (const auto& [name, codec] : codecs) {
     const bool looks_like_a_part = codec == Codec::kRaw && SplitPartName(name).part != Part::kWhole;
-    if (codec == Codec::kSame || codec == Codec::kLowrank || looks_like_a_part) {
-      stated.emplace(name, codec);
-    }
+    if (codec == Codec::kSame || looks_like_a_part) stated.emplace(name, codec);
   }
   return stated;
 }
@@ -204,12 +275,13 @@ Result<PartTable> GroupParts(const std::vector<SafetensorsEntry>& entries,
       continue;
     }
     const PartName split =
-        stated.contains(name) ? PartName{Part::kWhole, name} : SplitPartName(name);
-    if (split.part == Part::kPlane) {
+        stated.contains(name) ? PartName{Part::kWhole, name, 0} : SplitPartName(name);
+    if (split.part == Part::kUnknownPlane) {
       return Fail(Errc::kCorrupt, "bad_part",
-                  "'" + Printable(name) + "' is a further plane, which version 1 does not have");
+                  "'" + Printable(name) + "' is of a plane that is not: they are numbered 1 to " +
+                      std::to_string(kMaxPlanes - 1));
     }
-    table[std::string(split.weight)][split.part] = &entry;
+    table[std::string(split.weight)].Set(split, &entry);
   }
   return table;
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "storage/format/delta_file.h"
 
@@ -22,23 +23,31 @@ enum class Part : uint8_t {
   kScale,
   kRowScale,
   kColScale,
-  kPlane
+  kLoraA,
+  kLoraB,
+  kUnknownPlane  // a plane's part with a number that no plane has
 };
-inline constexpr size_t kPartKinds = 9;
+inline constexpr size_t kPartKinds = 11;
 
 struct PartName {
   Part part = Part::kWhole;
   std::string_view weight;  // the name without the part's suffix
+  size_t plane = 0;         // 1 … kMaxPlanes - 1 for a further plane's sign or scale
 };
 // What `name` is by its suffix alone.
 PartName SplitPartName(std::string_view name);
 
-// The parts of one weight, by kind; nullptr where absent.
+// The parts of one weight by plane and kind; nullptr where absent. Plane 0 is always there; what is
+// no sign or scale is in it.
 struct WeightParts {
-  std::array<const SafetensorsEntry*, kPartKinds> at{};
+  using Plane = std::array<const SafetensorsEntry*, kPartKinds>;
+  std::vector<Plane> planes{Plane{}};
 
-  const SafetensorsEntry* operator[](Part part) const { return at[static_cast<size_t>(part)]; }
-  const SafetensorsEntry*& operator[](Part part) { return at[static_cast<size_t>(part)]; }
+  const SafetensorsEntry* At(Part part, size_t plane) const {
+    return plane < planes.size() ? planes[plane][static_cast<size_t>(part)] : nullptr;
+  }
+  const SafetensorsEntry* operator[](Part part) const { return At(part, 0); }
+  void Set(const PartName& name, const SafetensorsEntry* entry);
 };
 using PartTable = std::map<std::string, WeightParts>;  // by weight
 

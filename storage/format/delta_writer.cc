@@ -32,6 +32,31 @@ bool Before(const Spilled& a, const Spilled& b) {
          std::make_tuple(Alignment(a.bytes), a.bytes, std::string_view(b.info.name));
 }
 
+// Puts the tensors into the order of the file and gives its header; fills the entries in.
+std::string LayOut(const DeltaHeader& header, std::vector<Spilled>& tensors,
+                   std::vector<SafetensorsEntry>& entries) {
+  std::sort(tensors.begin(), tensors.end(), Before);
+  entries.clear();
+  for (const Spilled& tensor : tensors) entries.push_back({tensor.info, 0, 0});
+  return BuildSafetensorsHeader(entries, DeltaMetadata(header), kDeltaAlignment);
+}
+
+// A tensor in the spill file.
+class SpilledSource final : public ByteSource {
+ public:
+  SpilledSource(const File& spill, uint64_t at, uint64_t size)
+      : spill_(spill), at_(at), size_(size) {}
+  uint64_t size() const override { return size_; }
+  Result<void> Read(uint64_t offset, MutableBytes out) const override {
+    SIGNUM_TRY(CheckRange(offset, out.size(), size_));
+    return spill_.ReadAt(at_ + offset, out);
+  }
+
+ private:
+  const File& spill_;
+  uint64_t at_, size_;
+};
+
 // The file that the delta becomes; removed again unless it was kept.
 class Output {
  public:
@@ -97,13 +122,19 @@ class DeltaWriter::Impl {
     return {};
   }
 
+  Result<std::shared_ptr<const ByteSource>> Written(std::string_view name) const {
+    SIGNUM_TRY(CheckComplete());
+    const auto at = std::find_if(tensors_.rbegin(), tensors_.rend(),
+                                 [&](const Spilled& tensor) { return tensor.info.name == name; });
+    if (at != tensors_.rend()) return std::make_shared<SpilledSource>(spill_, at->at, at->bytes);
+    return Fail(Errc::kNotFound, "unknown_tensor",
+                "tensor '" + Printable(name) + "' was not added");
+  }
+
   Result<Sealed> Finish(const DeltaHeader& header) {
     SIGNUM_TRY(CheckComplete());
-    std::sort(tensors_.begin(), tensors_.end(), Before);
     std::vector<SafetensorsEntry> entries;
-    for (const Spilled& tensor : tensors_) entries.push_back({tensor.info, 0, 0});
-    const std::string text =
-        BuildSafetensorsHeader(entries, DeltaMetadata(header), kDeltaAlignment);
+    const std::string text = LayOut(header, tensors_, entries);
     SIGNUM_TRY(Check(header, entries, text));
     Output output(path_);
     SIGNUM_TRY(output.Open());
@@ -165,6 +196,17 @@ class DeltaWriter::Impl {
   std::vector<std::byte> buffer_;
 };
 
+uint64_t DeltaFileBytes(const DeltaHeader& header, const std::vector<TensorInfo>& tensors) {
+  std::vector<Spilled> spilled;
+  uint64_t total = 0;
+  for (const TensorInfo& info : tensors) {
+    spilled.push_back({info, 0, info.bytes()});
+    total += info.bytes();
+  }
+  std::vector<SafetensorsEntry> entries;
+  return LayOut(header, spilled, entries).size() + total;
+}
+
 DeltaWriter::DeltaWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 DeltaWriter::~DeltaWriter() = default;
 
@@ -182,6 +224,10 @@ Result<void> DeltaWriter::Append(ConstBytes bytes) { return impl_->Append(bytes)
 Result<void> DeltaWriter::Add(TensorInfo info, ConstBytes bytes) {
   SIGNUM_TRY(impl_->Begin(std::move(info)));
   return impl_->Append(bytes);
+}
+
+Result<std::shared_ptr<const ByteSource>> DeltaWriter::Written(std::string_view name) const {
+  return impl_->Written(name);
 }
 
 Result<DeltaWriter::Sealed> DeltaWriter::Finish(const DeltaHeader& header) {

@@ -38,6 +38,16 @@ TEST(Golden, DeltaFile) {
   EXPECT_THAT((*reader)->CheckContents(), Ok());
 }
 
+TEST(Golden, DeltaFileWithPlanesAndLowrank) {
+  const TempDir dir;
+  ASSERT_THAT(WriteDelta(MakePlanesSample(), dir / "d"), Ok());
+  ExpectGolden("delta-v1-planes.safetensors", ReadFile(dir / "d", 1 << 20).value());
+  const auto reader = DeltaReader::Open(Source(Golden("delta-v1-planes.safetensors")), "golden");
+  ASSERT_THAT(reader, Ok());
+  EXPECT_EQ((*reader)->header().codecs, MakePlanesSample().header.codecs);
+  EXPECT_THAT((*reader)->CheckContents(), Ok());
+}
+
 TEST(Golden, Manifest) {
   const SigningKey key = SigningKey::FromSeed(std::string(32, 'g')).value();
   ExpectGolden("manifest-v1.json", MakeSampleManifest().Sign(key));

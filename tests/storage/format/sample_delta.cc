@@ -89,6 +89,40 @@ SampleDelta MakeSampleDelta() {
   return sample;
 }
 
+SampleDelta MakePlanesSample() {
+  SampleDelta sample;
+  sample.header.base = DigestOf("base");
+  sample.header.codec = "sign1";
+  sample.header.scales = "row+col";
+  sample.header.codecs = {{"p0.rowcol", Codec::kSign1},       {"p1.tensor", Codec::kSign1},
+                          {"p2.sparse", Codec::kSign1Sparse}, {"p3.rows", Codec::kRows},
+                          {"p4.lora", Codec::kLowrank},       {"odd.sign.1", Codec::kRaw}};
+  for (int plane = 0; plane < 3; ++plane) {
+    sample.tensors.push_back(
+        Bits(SignName("p0.rowcol", plane), {3, 2}, "\x05\x0a\xff\x0f\x81\x08"));
+    sample.tensors.push_back(Scale(RowScaleName("p0.rowcol", plane), {0.5F, 0.25F, 1}));
+    sample.tensors.push_back(
+        Scale(ColScaleName("p0.rowcol", plane), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+  }
+  for (int plane = 0; plane < 2; ++plane) {
+    sample.tensors.push_back(Bits(SignName("p1.tensor", plane), {4, 1}, "\x5a\x01\x02\x03"));
+    sample.tensors.push_back(Scale(ScaleName("p1.tensor", plane), {0.001F}));
+    sample.tensors.push_back(Bits(SignName("p2.sparse", plane), {1}, plane == 0 ? "\x15" : "\x0a"));
+    sample.tensors.push_back(Scale(RowScaleName("p2.sparse", plane), {2, 4}));
+    sample.tensors.push_back(Bits(SignName("p3.rows", plane), {2, 1}, "\x1f\x03"));
+    sample.tensors.push_back(Scale(RowScaleName("p3.rows", plane), {0.5F, 0.75F}));
+  }
+  sample.tensors.push_back(Bits(MaskName("p2.sparse"), {2, 2}, std::string("\x81\x00\x03\x01", 4)));
+  sample.tensors.push_back(Rows(RowsName("p3.rows"), {1, 4}));
+  sample.tensors.push_back(Counting({LoraAName("p4.lora"), Dtype::kBF16, {2, 12}}));
+  sample.tensors.push_back(Counting({LoraBName("p4.lora"), Dtype::kF32, {3, 2}}));
+  sample.tensors.push_back(Scale(ScaleName("p4.lora"), {2}));
+  sample.tensors.push_back(Counting({"odd.sign.1", Dtype::kF32, {4}}));
+  const std::string recipe = MakeSampleRecipe().Serialize();
+  sample.tensors.push_back(Bits(std::string(kRecipeName), {recipe.size()}, recipe));
+  return sample;
+}
+
 std::vector<BaseTensor> MakeSampleBase() {
   return {{{"lm_head.weight", Dtype::kBF16, {4096, 192}}, DigestOf("head")},
           {{"model.norm.weight", Dtype::kF32, {192}}, DigestOf("norm")},

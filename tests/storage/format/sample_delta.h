@@ -16,6 +16,8 @@ struct SampleDelta {
   void Remove(std::string_view name);
 };
 SampleDelta MakeSampleDelta();
+// The same with further planes, and with lowrank.
+SampleDelta MakePlanesSample();
 Recipe MakeSampleRecipe();
 Manifest MakeSampleManifest();
 std::vector<BaseTensor> MakeSampleBase();
