@@ -41,6 +41,8 @@ void AbsDotAs(const BlockPair& pair, const float* scale, size_t n, float* dots, 
   for (size_t v = 0; v < kVectors; ++v) dot[v] = norm[v] = hn::Zero(F32());
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
+    FetchAhead(base + i);
+    FetchAhead(fine + i);
     AbsDotGroup<As, kNorm>(base + i, fine + i, scale + i, dot, norm);
   }
   if (i < n) {

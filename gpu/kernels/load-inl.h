@@ -7,6 +7,7 @@
 #define SIGNUM_GPU_KERNELS_LOAD_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "gpu/kernels/element.h"
@@ -90,6 +91,18 @@ struct AsF16 {
     hn::StoreU(hn::TruncateTo(U16(), out), U16(), to);
   }
 };
+
+// Asks for the group of kLanes elements that a loop over `from` comes to in kAhead bytes.
+// Processors stop fetching ahead at the end of a page, which two weights' pages reach often. Past
+// the end of a row lies the next one, or memory that a prefetch may name without touching it.
+template <class Raw>
+HWY_INLINE void FetchAhead(const Raw* from) {
+  constexpr size_t kLine = 64;
+  constexpr size_t kAhead = 1024;
+  const auto* at = reinterpret_cast<const uint8_t*>(from) + kAhead;
+#pragma GCC unroll 4
+  for (size_t i = 0; i < kLanes * sizeof(Raw); i += kLine) hwy::Prefetch(at + i);
+}
 
 // The bits of a mask, lane 0 lowest.
 template <class M>

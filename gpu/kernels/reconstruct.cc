@@ -47,6 +47,7 @@ void ReconstructAs(const void* base_data, const SignScales& scales, size_t n, vo
   const VF row = hn::Set(F32(), scales.row_scale);
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
+    FetchAhead(base + i);
     const uint64_t mask = kMask ? LoadBits(scales.mask + i / 8, 8) : 0;
     ReconstructGroup<As, kCol, kMask>(base + i, LoadBits(scales.sign + i / 8, 8), mask, row,
                                       kCol ? scales.col_scale + i : nullptr, out + i);

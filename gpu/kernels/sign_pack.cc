@@ -50,6 +50,8 @@ size_t SignPackAs(const void* base_data, const void* fine_data, size_t n, uint8_
   size_t nonzero = 0;
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
+    FetchAhead(base + i);
+    FetchAhead(fine + i);
     const GroupBits bits = SignPackGroup<As>(base + i, fine + i, lanes);
     std::memcpy(sign + i / 8, &bits.positive, 8);
     if (kMask) std::memcpy(mask + i / 8, &bits.nonzero, 8);
