@@ -8,12 +8,43 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <new>
 
 namespace signum::http {
 
 namespace asio = boost::asio;
 using asio::awaitable;
 using asio::ip::tcp;
+
+namespace {
+
+constexpr size_t kRecord = 16 * 1024;         // the greatest record's content
+constexpr size_t kSealedBatch = 8 * kRecord;  // sent at once
+
+// What OpenSSL writes to: appends to the std::string that is its data, so it never has to wait.
+int AppendRecord(BIO* bio, const char* bytes, size_t size, size_t* written) {
+  try {
+    static_cast<std::string*>(BIO_get_data(bio))->append(bytes, size);
+  } catch (const std::bad_alloc&) {
+    return 0;  // no exception may pass through OpenSSL
+  }
+  *written = size;
+  return 1;
+}
+
+long ControlRecords(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+const BIO_METHOD* RecordMethod() {
+  static const BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "records");
+    BIO_meth_set_write_ex(made, AppendRecord);
+    BIO_meth_set_ctrl(made, ControlRecords);
+    return made;
+  }();
+  return method;
+}
+
+}  // namespace
 
 struct Stream::PeerWatch {
   Stream* stream;  // null once the stream is dead
@@ -24,10 +55,22 @@ Stream::Stream(tcp::socket socket, SSL_CTX* tls) : socket_(std::move(socket)) {
   boost::system::error_code ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
   socket_.native_non_blocking(true, ignored);
-  if (tls == nullptr) return;
+  if (tls != nullptr) StartTls(tls);
+}
+
+void Stream::StartTls(SSL_CTX* tls) {
   tls_.reset(SSL_new(tls));
-  if (tls_) SSL_set_fd(tls_.get(), socket_.native_handle());
-  aborted_ = tls_ == nullptr;  // out of memory
+  BIO* in = BIO_new_socket(socket_.native_handle(), BIO_NOCLOSE);
+  BIO* out = BIO_new(RecordMethod());
+  if (tls_ && in != nullptr && out != nullptr) {
+    BIO_set_data(out, &sealed_);
+    BIO_set_init(out, 1);
+    SSL_set_bio(tls_.get(), in, out);
+    return;
+  }
+  BIO_free(in);  // out of memory
+  BIO_free(out);
+  aborted_ = true;
 }
 
 Stream::~Stream() { StopWatching(); }
@@ -77,7 +120,9 @@ Stream::Io Stream::TryRead(MutableBytes into, size_t* count) {
   if (tls_) {
     ERR_clear_error();
     const int result = SSL_read_ex(tls_.get(), into.data(), into.size(), count);
-    return result == 1 ? Io::kDone : TlsOutcome(result);
+    const Io outcome = result == 1 ? Io::kDone : TlsOutcome(result);
+    FlushSealed(false);  // an alert, or the answer to a change of keys; what is left goes later
+    return outcome;
   }
   for (;;) {
     const ssize_t got = recv(socket_.native_handle(), into.data(), into.size(), MSG_DONTWAIT);
@@ -90,12 +135,7 @@ Stream::Io Stream::TryRead(MutableBytes into, size_t* count) {
   }
 }
 
-Stream::Io Stream::TryWrite(ConstBytes bytes, bool more, size_t* count) {
-  if (tls_) {
-    ERR_clear_error();
-    const int result = SSL_write_ex(tls_.get(), bytes.data(), bytes.size(), count);
-    return result == 1 ? Io::kDone : TlsOutcome(result);
-  }
+Stream::Io Stream::TrySend(ConstBytes bytes, bool more, size_t* count) {
   for (;;) {
     const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
     const ssize_t put = send(socket_.native_handle(), bytes.data(), bytes.size(), flags);
@@ -108,12 +148,49 @@ Stream::Io Stream::TryWrite(ConstBytes bytes, bool more, size_t* count) {
   }
 }
 
+// Makes records of `bytes` until a batch is full.
+Stream::Io Stream::Seal(ConstBytes bytes, size_t* count) {
+  ERR_clear_error();
+  sealed_.reserve(std::min(bytes.size(), kSealedBatch + kRecord) + 1024);
+  while (*count < bytes.size() && sealed_.size() < kSealedBatch) {
+    size_t taken = 0;
+    const ConstBytes rest = bytes.subspan(*count);
+    const int result = SSL_write_ex(tls_.get(), rest.data(), rest.size(), &taken);
+    if (result != 1) return TlsOutcome(result);
+    *count += taken;
+  }
+  return Io::kDone;
+}
+
+// Sends what there is of records.
+Stream::Io Stream::FlushSealed(bool more) {
+  while (sealed_sent_ < sealed_.size()) {
+    size_t count = 0;
+    const Io outcome = TrySend(AsBytes(sealed_).subspan(sealed_sent_), more, &count);
+    if (outcome != Io::kDone) return outcome;
+    sealed_sent_ += count;
+  }
+  sealed_.clear();
+  sealed_sent_ = 0;
+  return Io::kDone;
+}
+
+// `count` of `bytes` are taken, also where more can be taken only after a wait.
+Stream::Io Stream::TryWrite(ConstBytes bytes, bool more, size_t* count) {
+  if (!tls_) return TrySend(bytes, more, count);
+  const Io sealed = sealed_.empty() ? Seal(bytes, count) : Io::kDone;
+  const Io flushed = FlushSealed(more || *count < bytes.size());
+  return flushed == Io::kDone ? sealed : flushed;
+}
+
 awaitable<bool> Stream::Handshake(SteadyTime deadline) {
   while (tls_) {
     ERR_clear_error();
     const int result = SSL_accept(tls_.get());
-    if (result == 1) break;
-    const Io want = TlsOutcome(result);
+    const Io accepted = result == 1 ? Io::kDone : TlsOutcome(result);
+    const Io flushed = FlushSealed(false);  // also what says why it failed
+    const Io want = accepted == Io::kEnd || flushed == Io::kDone ? accepted : flushed;
+    if (want == Io::kDone) break;
     if (want == Io::kEnd) co_return false;
     const bool ready = co_await WaitFor(want, deadline);
     if (!ready) co_return false;
@@ -169,7 +246,7 @@ awaitable<size_t> Stream::ReadMetered(MutableBytes into) {
 }
 
 awaitable<bool> Stream::Write(ConstBytes bytes, bool more) {
-  while (!bytes.empty()) {
+  while (!bytes.empty() || !sealed_.empty()) {
     size_t count = 0;
     const Io outcome = TryWrite(bytes, more, &count);
     bytes_written_ += count;
@@ -179,13 +256,15 @@ awaitable<bool> Stream::Write(ConstBytes bytes, bool more) {
     const bool ready = co_await WaitMetered(outcome);
     if (!ready) co_return false;
   }
+  if (!more) std::string().swap(sealed_);  // idle connections hold no buffer
   co_return !aborted_;
 }
 
 awaitable<void> Stream::Linger(uint64_t budget, SteadyTime deadline) {
   if (tls_ && SSL_is_init_finished(tls_.get()) == 1) {
     ERR_clear_error();
-    SSL_shutdown(tls_.get());  // sends close_notify where the socket takes it; does not wait
+    SSL_shutdown(tls_.get());
+    FlushSealed(false);  // close_notify, where the socket takes it; does not wait
   }
   boost::system::error_code ignored;
   socket_.shutdown(tcp::socket::shutdown_send, ignored);

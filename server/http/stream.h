@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "server/http/tls.h"
 #include "storage/base/bytes.h"
@@ -17,7 +18,8 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 // One accepted connection as a stream of bytes, plain or TLS. Belongs to one I/O thread; not
 // thread-safe. Nothing here allocates while it waits; deadlines cost one store, because a tick of
-// the I/O thread compares them all (CheckDeadline).
+// the I/O thread compares them all (CheckDeadline). TLS records are collected and sent many at a
+// time: a send a record, as OpenSSL does by itself, costs more than copying them once.
 class Stream {
  public:
   // `tls` null: plain.
@@ -64,6 +66,10 @@ class Stream {
 
   Io TryRead(MutableBytes into, size_t* count);
   Io TryWrite(ConstBytes bytes, bool more, size_t* count);
+  Io TrySend(ConstBytes bytes, bool more, size_t* count);
+  Io Seal(ConstBytes bytes, size_t* count);
+  Io FlushSealed(bool more);
+  void StartTls(SSL_CTX* tls);
   Io TlsOutcome(int result);
   enum class Peek { kData, kNothing, kGone };
   Peek PeekPeer();
@@ -73,6 +79,8 @@ class Stream {
   static void AwaitPeer(const std::shared_ptr<PeerWatch>& watch);
 
   boost::asio::ip::tcp::socket socket_;
+  std::string sealed_;      // TLS records on their way; tls_ writes to it
+  size_t sealed_sent_ = 0;  // of them
   TlsSession tls_;
   SteadyTime deadline_ = SteadyTime::max();
   bool timed_out_ = false;
