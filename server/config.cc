@@ -133,6 +133,16 @@ Result<void> ApplyRoles(const std::string& roles, Config& config) {
   return {};
 }
 
+Result<void> CheckDevice(std::string_view device) {
+  constexpr std::string_view kCuda = "cuda:";
+  const std::string_view number = device.starts_with(kCuda) ? device.substr(kCuda.size()) : "";
+  const bool digits = !number.empty() && number.size() <= 3 &&
+                      number.find_first_not_of("0123456789") == std::string_view::npos;
+  if (device == "auto" || device == "cpu" || digits) return {};
+  return Fail(Errc::kInvalid, "bad_device",
+              "--device must be auto, cpu or cuda:N, not '" + std::string(device) + "'");
+}
+
 Result<void> CheckTogether(const Config& config) {
   if (config.tls_cert.empty() != config.tls_key.empty()) {
     return Fail(Errc::kInvalid, "bad_tls", "--tls-cert and --tls-key go together");
@@ -158,6 +168,7 @@ Result<Config> MakeConfig(Config config, const RawFlags& raw) {
   SIGNUM_ASSIGN(config.header_timeout, ParseDuration("--header-timeout", raw.header_timeout));
   SIGNUM_ASSIGN(config.body_timeout, ParseDuration("--body-timeout", raw.body_timeout));
   SIGNUM_TRY(ApplyRoles(raw.roles, config));
+  SIGNUM_TRY(CheckDevice(config.device));
   SIGNUM_TRY(CheckTogether(config));
   return config;
 }

@@ -6,9 +6,11 @@
 #include "server/audit_log.h"
 #include "server/change.h"
 #include "server/handler.h"
+#include "server/http/conditional.h"
 #include "server/principal.h"
 #include "server/resources.h"
 #include "server/upload_release.h"
+#include "storage/base/digest.h"
 
 namespace signum {
 namespace {
@@ -109,9 +111,9 @@ Result<http::Response> ListJobs(App& app, const http::Request& request, const ht
 
 Result<http::Response> GetJob(App& app, const http::Request& request, const http::Params& params) {
   SIGNUM_ASSIGN(const JobRecord job, ReadableJob(app, request, params[0]));
-  http::Response response = http::Json(200, JobResource(job).dump());
-  response.Set("Cache-Control", "no-cache");
-  return response;
+  std::string body = JobResource(job).dump();
+  const std::string etag = http::StrongETag(Sha256::Of(AsBytes(body)).Hex().substr(0, 32));
+  return ShowJson(request, std::move(body), etag);
 }
 
 Result<http::Response> CancelJob(App& app, const http::Request& request,

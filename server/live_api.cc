@@ -7,6 +7,7 @@
 #include "server/http/conditional.h"
 #include "server/live_json.h"
 #include "server/principal.h"
+#include "storage/base/name.h"
 
 namespace signum {
 namespace {
@@ -16,6 +17,7 @@ using nlohmann::json;
 // ---- what a tenant's nodes run
 
 Result<http::Response> GetLive(App& app, const http::Request& request, const http::Params& params) {
+  SIGNUM_TRY(CheckName("tenant", params[0]));
   SIGNUM_TRY(RequireRead(request, params[0]));
   // The sequence first: a change in between is then seen twice rather than never.
   SIGNUM_ASSIGN(const uint64_t seq, app.catalog.FeedSeq());

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -192,27 +193,44 @@ Result<std::unique_ptr<http::BodySink>> OpenPut(App& app, const http::Request& r
   return std::make_unique<UploadSink>(std::move(writer), request.id, std::move(answer));
 }
 
-Opened Settle(Result<std::unique_ptr<http::BodySink>> sink, const http::Request& request) {
-  if (sink.has_value()) return *std::move(sink);
-  return http::Problem(sink.error(), request.id);
+// tus names its version in every answer, refusals too.
+http::Response AsTus(http::Response response) {
+  const auto& headers = response.headers;
+  const bool said = std::any_of(headers.begin(), headers.end(),
+                                [](const auto& header) { return header.first == "Tus-Resumable"; });
+  if (!said) response.Set("Tus-Resumable", std::string(kTusVersion));
+  return response;
 }
 
-// What tus asks of the headers; 415 and Tus-Version have no Errc of their own.
-std::optional<http::Response> CheckTusHeaders(const http::Request& request) {
+Opened Settle(Result<std::unique_ptr<http::BodySink>> sink, const http::Request& request) {
+  if (sink.has_value()) return *std::move(sink);
+  return AsTus(http::Problem(sink.error(), request.id));
+}
+
+// 412 for another version of tus; one that is not named is taken for ours.
+std::optional<http::Response> CheckTusVersion(const http::Request& request) {
   const auto version = request.Header("tus-resumable");
-  if (!version.empty() && version != kTusVersion) {
-    http::Response response = http::Problem(
-        Fail(Errc::kPrecondition, "unsupported_tus_version", "header Tus-Resumable must be 1.0.0"),
-        request.id);
-    response.Set("Tus-Version", std::string(kTusVersion));
-    return response;
-  }
-  if (request.Header("content-type") != "application/offset+octet-stream") {
-    return http::ProblemStatus(415, "unsupported_media_type",
-                               "header Content-Type must be application/offset+octet-stream",
-                               request.id);
-  }
-  return std::nullopt;
+  if (version.empty() || version == kTusVersion) return std::nullopt;
+  http::Response response = AsTus(http::Problem(
+      Fail(Errc::kPrecondition, "unsupported_tus_version", "header Tus-Resumable must be 1.0.0"),
+      request.id));
+  response.Set("Tus-Version", std::string(kTusVersion));
+  return response;
+}
+
+std::optional<http::Response> CheckPatchHeaders(const http::Request& request) {
+  if (auto refusal = CheckTusVersion(request)) return refusal;
+  if (request.Header("content-type") == "application/offset+octet-stream") return std::nullopt;
+  return AsTus(http::ProblemStatus(415, "unsupported_media_type",
+                                   "header Content-Type must be application/offset+octet-stream",
+                                   request.id));
+}
+
+http::Handler SpeakingTus(http::Handler handler) {
+  return [handler = std::move(handler)](const http::Request& request, const http::Params& params) {
+    if (auto refusal = CheckTusVersion(request)) return *std::move(refusal);
+    return AsTus(handler(request, params));
+  };
 }
 
 // ---- giving up
@@ -235,7 +253,7 @@ void AddUploadRoutes(http::Router& router, App& app) {
   constexpr auto kUpload = "/v1/uploads/{id}";
   constexpr auto kFile = "/v1/uploads/{id}/files/{index}";
   auto patch = [&app](const http::Request& request, const http::Params& params) -> Opened {
-    if (auto refusal = CheckTusHeaders(request)) return *std::move(refusal);
+    if (auto refusal = CheckPatchHeaders(request)) return *std::move(refusal);
     return Settle(OpenPatch(app, request, params), request);
   };
   auto put = [&app](const http::Request& request, const http::Params& params) -> Opened {
@@ -244,11 +262,11 @@ void AddUploadRoutes(http::Router& router, App& app) {
   router.Add({"POST", kUploads, Change(app, "upload.create", CreateUpload), kMaxCreateBody});
   router.Add({"GET", kUpload, Ask(app, GetUpload)});
   router.Add({"DELETE", kUpload, Change(app, "upload.delete", DeleteUpload)});
-  router.Add({"GET", kFile, Ask(app, GetUploadFile)});
+  router.Add({"GET", kFile, SpeakingTus(Ask(app, GetUploadFile))});
   router.Add({"PATCH", kFile, http::SinkHandler(std::move(patch))});
   router.Add({"PUT", kFile, http::SinkHandler(std::move(put))});
   // tus terminates the upload a URL belongs to; ours belong to a set, which is given up as a whole.
-  router.Add({"DELETE", kFile, Change(app, "upload.delete", DeleteUpload)});
+  router.Add({"DELETE", kFile, SpeakingTus(Change(app, "upload.delete", DeleteUpload))});
   for (const auto* pattern : {kUploads, kUpload, kFile}) {
     router.Add({"OPTIONS", pattern, http::Handler(TusOptions)});
   }

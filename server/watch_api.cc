@@ -8,6 +8,7 @@
 #include "server/metrics.h"
 #include "server/principal.h"
 #include "server/watch_hub.h"
+#include "storage/base/name.h"
 
 namespace signum {
 namespace {
@@ -135,7 +136,10 @@ Result<std::vector<std::string>> WatchedTenants(const http::Request& request) {
   if (tenants.empty()) {
     return Fail(Errc::kInvalid, "bad_query", "query parameter 'tenant' is missing");
   }
-  for (const std::string& tenant : tenants) SIGNUM_TRY(RequireRead(request, tenant));
+  for (const std::string& tenant : tenants) {
+    SIGNUM_TRY(CheckName("tenant", tenant));
+    SIGNUM_TRY(RequireRead(request, tenant));
+  }
   return std::vector<std::string>(tenants.begin(), tenants.end());
 }
 

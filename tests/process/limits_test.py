@@ -32,24 +32,19 @@ def threads_and_files(registry):
 
 def test_a_megabyte_of_headers(registry, admin):
     connection = connect(registry)
-    try:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
-        connection.sendall(b"X-Filler: " + b"a" * 1_000_000 + b"\r\n\r\n")
-    except ConnectionError:
-        pass
-    answer = read_all(connection)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 431"), answer[:200]
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+    connection.sendall(b"X-Filler: " + b"a" * 1_000_000 + b"\r\n\r\n")
+    answer = read_all(connection)  # not a reset: the rest of what came is read and dropped
+    assert answer.startswith(b"HTTP/1.1 431"), answer[:200]
+    assert b"application/problem+json" in answer and b'"headers_too_large"' in answer
     assert admin.get("/healthz")
 
 
 def test_a_hundred_thousand_small_headers(registry, admin):
     connection = connect(registry)
-    try:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 100_000 + b"\r\n")
-    except ConnectionError:
-        pass
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 100_000 + b"\r\n")
     answer = read_all(connection)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 431"), answer[:200]
+    assert answer.startswith(b"HTTP/1.1 431"), answer[:200]
     assert admin.get("/healthz")
 
 
@@ -77,7 +72,7 @@ def test_slow_headers_are_cut_off(start):
     connection.sendall(b"GET /healthz HTTP/1.1\r\n")
     answer = read_all(connection)
     assert time.monotonic() - begin < PATIENCE / 2
-    assert answer == b"" or b"408" in answer[:20]
+    assert answer.startswith(b"HTTP/1.1 408"), answer[:200]
 
 
 def test_a_stalled_body_is_cut_off_and_its_place_freed(start):
@@ -87,7 +82,8 @@ def test_a_stalled_body_is_cut_off_and_its_place_freed(start):
     url = admin.begin_upload({"a": data})["files"][0]["url"]
     connection = begin_patch(admin, url, 0, len(data))
     connection.sendall(data[:10])
-    read_all(connection)
+    answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 408") and b'"body_timeout"' in answer, answer[:200]
 
     def free():
         offset = admin.call("HEAD", url, 200, headers={"Tus-Resumable": "1.0.0"}).headers["Upload-Offset"]

@@ -104,8 +104,12 @@ def test_refused_pieces_change_nothing(admin):
     admin.problem("PATCH", url, 413, **patch(0, BLOB + b"x"))
     for nonsense in ("-1", "x", "1e3", "99999999999999999999"):
         admin.problem("PATCH", url, 400, **patch(nonsense, b"xyz"))
-    refused = admin.call("PATCH", url, 412, **patch(0, b"xyz", **{"Tus-Resumable": "0.2.2"}))
-    assert refused.headers["Tus-Version"] == "1.0.0"
+    other_tus = {"Tus-Resumable": "0.2.2"}
+    for refused in (admin.call("PATCH", url, 412, **patch(0, b"xyz", **other_tus)),
+                    admin.call("HEAD", url, 412, headers=other_tus), admin.call("DELETE", url, 412, headers=other_tus)):
+        assert refused.headers["Tus-Version"] == "1.0.0"
+    for status, options in ((409, patch(5, b"xyz")), (415, patch(0, b"x", **{"Content-Type": "text/plain"}))):
+        assert admin.call("PATCH", url, status, **options).headers["Tus-Resumable"] == "1.0.0"
     assert tus_head(admin, url)["Upload-Offset"] == "0"
     admin.call("PATCH", url, 204, **patch(0, BLOB))
     admin.problem("PATCH", url, 413, **patch(len(BLOB), b"x"))

@@ -54,6 +54,7 @@ TEST(Config, Flags) {
   EXPECT_EQ(config.uploads.expire_after_micros, 90'000'000);
   EXPECT_EQ(config.uploads.max_bytes, 2ull << 30);
   EXPECT_EQ(config.workers, 3);
+  EXPECT_EQ(Good({"--data", "d", "--device", "cuda:1"}).device, "cuda:1");
   EXPECT_EQ(Good({"--data", "d", "--listen", ":80"}).address, "0.0.0.0");
   EXPECT_EQ(Good({"--data", "d", "--listen", "localhost:80"}).address, "127.0.0.1");
 }
@@ -83,6 +84,9 @@ TEST(Config, WrongUsage) {
   ExpectUsage({"--data", "d", "--log", "xml"}, "log format");
   ExpectUsage({"--data", "d", "--tls-cert", "c"}, "--tls-key");
   ExpectUsage({"--data", "d", "--workers", "0"}, "--workers");
+  for (const char* device : {"", "tpu", "cuda", "cuda:", "cuda:x", "cuda:0,1"}) {
+    ExpectUsage({"--data", "d", "--device", device}, "--device");
+  }
   ExpectUsage({"--data", "d", "--upload-expiry", "soon"}, "--upload-expiry");
   ExpectUsage({"--data", "d", "--config", "/nonexistent/file"}, "/nonexistent/file");
 }

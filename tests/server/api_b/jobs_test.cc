@@ -36,6 +36,15 @@ TEST_F(Jobs, AJobTellsHowFarItIs) {
   EXPECT_TRUE(running["started"].is_string());
 }
 
+TEST_F(Jobs, TheTagChangesWithTheJob) {
+  const std::string path = "/v1/jobs/" + QueueVersion(service_.app(), "acme", "chat").job;
+  const std::string etag = acme_.Get(path).Header("etag");
+  EXPECT_TRUE(etag.starts_with('"')) << etag;
+  EXPECT_EQ(acme_.Get(path, {{"If-None-Match", etag}}).status, 304);
+  acme_.Delete(path);
+  EXPECT_EQ(acme_.Get(path, {{"If-None-Match", etag}}).status, 200);
+}
+
 TEST_F(Jobs, ListsOnlyTheCallersInPages) {
   std::set<std::string> own;
   for (int i = 0; i < 5; ++i) {

@@ -122,6 +122,9 @@ TEST_F(Watch, RefusesWhatItCannotMean) {
   EXPECT_EQ(node_.Get("/v1/watch?tenant=acme&wait=61").status, 400);
   EXPECT_EQ(node_.Get("/v1/watch?tenant=acme&wait=-1").status, 400);
   EXPECT_EQ(node_.Get("/v1/watch?tenant=acme&since=x").status, 400);
+  EXPECT_EQ(node_.Get("/v1/watch?tenant=UP&wait=0").Code(), "bad_name");
+  EXPECT_EQ(service_.admin().Get("/v1/watch?tenant=..&wait=0").status, 400);
+  EXPECT_EQ(service_.admin().Get("/v1/tenants/UP/live").Code(), "bad_name");
   EXPECT_EQ(node_.Get("/v1/watch?tenant=initech&wait=0").Code(), "not_yours");
   EXPECT_EQ(node_.Get("/v1/watch?tenant=acme&tenant=initech&wait=0").status, 403);
 }
