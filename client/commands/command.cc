@@ -112,7 +112,7 @@ Result<Job> WaitForJob(Registry& registry, const std::string& id) {
     line.Update(static_cast<uint64_t>(seen.progress * 1000), 1000, seen.phase);
   }));
   if (job.state == "done") return job;
-  const Errc code = job.state == "cancelled" ? Errc::kCancelled : Errc::kUnusable;
+  const Errc code = job.state == "cancelled" ? Errc::kCancelled : Errc::kInternal;
   return Fail(code, job.error_code.empty() ? "job_" + job.state : job.error_code,
               "job " + id + " " + job.state + ": " + job.error_message);
 }

@@ -38,6 +38,9 @@ Result<std::vector<PullTarget>> Targets(Registry& registry, const ModelRef& ref,
     for (const LiveModel& model : live.models) {
       out.push_back({ref.tenant, model.model, model.version, keys});
     }
+    if (out.empty()) {
+      return Fail(Errc::kNotFound, "nothing_live", "nothing is live for " + ref.tenant);
+    }
     return out;
   }
   SIGNUM_ASSIGN(
@@ -98,7 +101,6 @@ Result<void> Run(const CommandContext& context, const Options& options) {
     }
   }
   if (context.json) PrintJson({{"pulled", report}});
-  if (!context.json && targets.empty()) PrintText("nothing is live for " + ref.tenant + "\n");
   return {};
 }
 

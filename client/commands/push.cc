@@ -4,6 +4,7 @@
 #include "client/answer_fields.h"
 #include "client/commands/command.h"
 #include "client/model_ref.h"
+#include "storage/format/delta_file.h"
 
 namespace signum::client {
 
@@ -36,6 +37,9 @@ std::string Summary(const std::string& name, const nlohmann::json& version) {
 Result<void> Run(const CommandContext& context, const Options& options) {
   SIGNUM_ASSIGN(const ModelRef ref, ModelRef::ParseModel(options.model));
   SIGNUM_TRY(CheckMethod(options.method));
+  if (!options.codec.empty() && !CodecFromName(options.codec)) {
+    return Fail(Errc::kInvalid, "bad_option", "unknown --codec " + options.codec);
+  }
   SIGNUM_ASSIGN(const auto registry, context.Connect());
   SIGNUM_ASSIGN(const std::string upload, UploadDirectory(*registry, options.directory));
   SIGNUM_ASSIGN(nlohmann::json created,
@@ -71,8 +75,10 @@ CommandRun AddPush(CLI::App& app, const CommandContext& context) {
   app.add_option("--base", options->base, "Name of the base it was tuned from")->required();
   app.add_flag("--wait", options->wait, "Wait until the delta is ready");
   app.add_option("--codec", options->codec, "Codec of linear weights: sign1 (default) or raw");
-  app.add_option("--scales", options->scales, "tensor, row or row+col (default)");
-  app.add_option("--embeddings", options->embeddings, "onebit (default) or exact");
+  app.add_option("--scales", options->scales, "tensor, row or row+col (default)")
+      ->check(CLI::IsMember({"tensor", "row", "row+col"}));
+  app.add_option("--embeddings", options->embeddings, "onebit (default) or exact")
+      ->check(CLI::IsMember({"onebit", "exact"}));
   app.add_option("--method", options->method, "none: least-squares scales (the only one so far)");
   app.add_flag("--no-keep-exact", options->no_keep_exact,
                "Keep only the delta, not the upload bit for bit");

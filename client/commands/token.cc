@@ -16,6 +16,11 @@ struct Options {
 };
 
 Result<void> Create(const CommandContext& context, const Options& options) {
+  const size_t tenants = options.tenants.size();
+  if (options.role == "publisher" ? tenants != 1 : (options.role == "node") != (tenants > 0)) {
+    return Fail(Errc::kInvalid, "bad_tenants",
+                "a publisher has one TENANT, a node one or more, an admin and an auditor none");
+  }
   SIGNUM_ASSIGN(const auto registry, context.Connect());
   json spec = {{"role", options.role}};
   if (!options.tenants.empty()) spec["tenants"] = options.tenants;

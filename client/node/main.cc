@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "client/exit_code.h"
 #include "client/node/node.h"
@@ -40,6 +41,15 @@ std::string HostName() {
   return CheckName("node", name) ? name : "node";
 }
 
+// Where users keep caches (XDG). Each node has its own there.
+Result<std::string> DefaultCache(const std::string& node) {
+  const char* caches = std::getenv("XDG_CACHE_HOME");
+  if (caches != nullptr && *caches == '/') return std::string(caches) + "/signum-node/" + node;
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && *home == '/') return std::string(home) + "/.cache/signum-node/" + node;
+  return Fail(Errc::kInvalid, "no_cache", "where is the cache? Give --cache DIR or set HOME");
+}
+
 void Declare(CLI::App& app, Flags& flags) {
   NodeOptions& node = flags.node;
   app.add_option("--registry", node.registry_url, "URL of the registry")
@@ -49,7 +59,8 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--ca-file", node.ca_file, "PEM certificates to trust for https")
       ->envname("SIGNUM_CA_FILE");
   app.add_option("--tenant", node.tenants, "A tenant to serve; repeat for more")->required();
-  app.add_option("--cache", node.cache_directory, "Directory of the local cache")->required();
+  app.add_option("--cache", node.cache_directory,
+                 "Directory of the local cache (default: the user's cache, signum-node/NAME)");
   app.add_option("--cache-bytes", node.cache_bytes,
                  "Bound of the cache; least recently used deltas go first (default: none)")
       ->transform(CLI::AsSizeValue(false));
@@ -81,6 +92,7 @@ Result<http::ServerOptions> ParseListen(const std::string& listen) {
   if (options.address.starts_with('[') && options.address.ends_with(']')) {
     options.address = options.address.substr(1, options.address.size() - 2);
   }
+  if (options.address == "localhost") options.address = "127.0.0.1";
   options.port = static_cast<uint16_t>(number);
   return options;
 }
@@ -90,6 +102,9 @@ Result<void> Check(Flags& flags) {
   SIGNUM_TRY(CheckName("node", flags.node.name));
   for (const std::string& tenant : flags.node.tenants) SIGNUM_TRY(CheckName("tenant", tenant));
   SIGNUM_TRY(UrlOrigin(flags.node.registry_url));
+  if (flags.node.cache_directory.empty()) {
+    SIGNUM_ASSIGN(flags.node.cache_directory, DefaultCache(flags.node.name));
+  }
   if (flags.node.memory_bytes == 0) flags.node.memory_bytes = HalfOfMemory();
   return {};
 }

@@ -33,7 +33,14 @@ def test_exit_codes_of_the_command_line(shell, tmp_path):
     shell("show", "kjv/none", expect=3)
     shell("show", "kjv/model@99", expect=3)
     shell("pull", "kjv/model@9", "-o", tmp_path / "x", expect=3)
+    shell("pull", "nobody", "-o", tmp_path / "x", expect=3)
     shell("promote", "kjv/model", "99", expect=3)
+    for flag in ("--codec", "--scales", "--embeddings", "--method"):  # before anything is uploaded
+        done = shell("push", "kjv/model", FAMILY / "kjv", "--base", "base", flag, "nonsense", expect=2)
+        assert "hash" not in done.stderr
+    shell("token", "create", "king", expect=2)
+    shell("token", "create", "publisher", expect=2)
+    shell("token", "create", "auditor", "kjv", expect=2)
     shell("push-base", "base", FAMILY / "base", expect=4)
     shell("ls", token="wrong", expect=4)
     shell("--registry", "http://127.0.0.1:1", "ls", expect=1)

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from api import Api
-from programs import FAMILY, wait_until
+from programs import BIN, FAMILY, Program, wait_until
 from proxy import Proxy
 
 
@@ -119,9 +119,9 @@ def test_a_damaged_delta_is_refused_and_the_old_one_stays(published, admin, star
     def refused():
         return [entry for entry in reported(admin) if entry[1] == "refused" or entry[2]]
 
-    wait_until(lambda: any(m.get("state") == "refused" and m.get("reason")
+    wait_until(lambda: any(m.get("state") == "refused" and "chunk_mismatch" in m["reason"]
                            for n in admin.json("/v1/nodes")["nodes"] for m in n["models"]),
-               "the reported refusal")
+               "the reported refusal, which names the chunk")
     assert refused()
     assert resident(node)["version"] == 1  # still serving what it had
     wait_until(lambda: len(proxy.downloads()) >= 2, "another try")
@@ -158,6 +158,15 @@ def test_a_restart_reloads_from_cache(published, admin, start_node, proxy):
     wait_runs(node, 1)
     assert len(proxy.downloads()) == 1
     assert node.stop() == 0
+
+
+def test_without_a_flag_the_cache_is_the_users(published, admin, start, tmp_path):
+    token, port_file = admin.create_token("node", "kjv"), tmp_path / "plain.port"
+    command = ["env", f"XDG_CACHE_HOME={tmp_path / 'caches'}", BIN / "signum-node", "--registry", published.url,
+               "--token", token, "--tenant", "kjv", "--node", "plain", "--listen", "localhost:0", "--port-file", port_file]
+    start(lambda folder: Program(command, folder, "plain")).wait_for_file(port_file)
+    wait_until(lambda: reported(admin) == [(1, "applied", False)], "the node's report")
+    assert any((tmp_path / "caches/signum-node/plain/deltas").iterdir())
 
 
 def test_a_damaged_cache_is_fetched_again(published, start_node, proxy):
