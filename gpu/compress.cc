@@ -3,32 +3,28 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "gpu/choices.h"
+#include "gpu/compress_checks.h"
 #include "gpu/encode.h"
-#include "gpu/tensor_class.h"
-#include "storage/base/name.h"
-#include "storage/format/checkpoint.h"
-#include "storage/format/safetensors.h"
+#include "gpu/lowrank.h"
 
 namespace signum {
 namespace {
 
-// sign1-sparse is chosen where at least half of the differences are exactly 0: from there on, its
-// mask buys more than the same bits would as a second plane of signs (KERNELS.md, "When a weight is
-// sparse").
-bool IsSparse(const Survey& survey, uint64_t elements) {
-  return survey.zeros >= elements - survey.zeros;
-}
+// The delta's __metadata__ without stated codecs, at most.
+constexpr uint64_t kMetadataBytes = 512;
 
 class Compressor {
  public:
   Compressor(const CheckpointSource& base, const CheckpointSource& fine,
-             const CompressOptions& options, const CompressCallback& callback, DeltaWriter& writer)
+             const CompressOptions& options, const CompressCallback& callback, DeltaWriter& writer,
+             std::filesystem::path trial)
       : base_(base),
         fine_(fine),
         options_(options),
         writer_(writer),
         progress_(callback, TotalBytes(fine)),
-        context_{writer_, options_, progress_} {}
+        context_{writer_, options_, progress_, options_.planes, std::move(trial)} {}
 
   // The recipe, and the headers and small files that the base lacks.
   Result<void> Files(const Recipe& recipe, const BlobSource& blobs) {
@@ -42,18 +38,21 @@ class Compressor {
       PartWriter part(writer_);
       SIGNUM_TRY(part.Begin(BlobName(digest), Dtype::kU8, {bytes->size()}));
       SIGNUM_TRY(part.Copy(*bytes, 0, progress_));
+      fixed_bytes_ += FileBytes({BlobName(digest), Dtype::kU8, {bytes->size()}});
     }
+    upload_bytes_ = recipe.TotalBytes();
+    fixed_bytes_ += FileBytes({std::string(kRecipeName), Dtype::kU8, {text.size()}});
     return {};
   }
 
   Result<void> Tensors(CompressSummary& summary) {
+    if (options_.budget_bytes > 0 || options_.budget_ratio > 0) SIGNUM_TRY(Choose(summary));
     for (size_t i = 0; i < fine_.tensors().size(); ++i) {
-      const TensorInfo& info = fine_.tensors()[i];
-      progress_.StartTensor(info.name, info.bytes());
-      SIGNUM_TRY(progress_.Tick());
       SIGNUM_ASSIGN(const Encoded encoded, Tensor(i));
+      const TensorInfo& info = fine_.tensors()[i];
       summary.tensors.push_back({info, encoded.codec, encoded.bytes});
-      if (encoded.codec == Codec::kSign1 || encoded.codec == Codec::kSign1Sparse) {
+      if (encoded.codec == Codec::kSign1 || encoded.codec == Codec::kSign1Sparse ||
+          encoded.codec == Codec::kLowrank) {
         summary.linear_weights += info.elements();
         summary.linear_bytes += encoded.bytes;
       }
@@ -68,71 +67,60 @@ class Compressor {
     return total;
   }
 
-  Result<Encoded> Tensor(size_t index) {
+  Result<PreparedTensor> Prepare(size_t index) {
     const TensorInfo& info = fine_.tensors()[index];
-    SIGNUM_ASSIGN(auto bytes, fine_.Open(index));
-    const EncodeInput input{info, std::move(bytes)};
-    const std::optional<size_t> at = base_.Find(info.name);
-    if (!at) return EncodeRaw(context_, input);
-    const TensorInfo& base_info = base_.tensors()[*at];
-    const bool same_type = base_info.dtype == info.dtype && base_info.shape == info.shape;
-    if (same_type && SameDigest(*at, index)) return Encoded{Codec::kSame, 0};
-    SIGNUM_TRY(CheckShape(base_info, info));
-    SIGNUM_ASSIGN(auto base_bytes, base_.Open(*at));
-    if (ClassifyTensor(info) != TensorClass::kExact && IsFloat(base_info.dtype)) {
-      return Matrix(input, base_info, std::move(base_bytes));
+    progress_.StartTensor(info.name, info.bytes());
+    SIGNUM_TRY(progress_.Tick());
+    return PrepareTensor(context_, base_, fine_, index);
+  }
+
+  Result<Encoded> Tensor(size_t index) {
+    SIGNUM_ASSIGN(const PreparedTensor tensor, Prepare(index));
+    if (!chosen_.empty()) return EncodeChoice(context_, tensor, chosen_[index]);
+    switch (tensor.kind) {
+      case PreparedTensor::Kind::kSame:
+        return Encoded{Codec::kSame, 0};
+      case PreparedTensor::Kind::kRaw:
+        break;
+      case PreparedTensor::Kind::kLinear:
+        return EncodeBestLinear(context_, tensor.input, *tensor.pairs, tensor.survey);
+      case PreparedTensor::Kind::kFactors:
+        return EncodeFactors(context_, tensor.input.info, *tensor.factors);
+      case PreparedTensor::Kind::kRows:
+        return EncodeRows(context_, tensor.input, *tensor.pairs, tensor.survey);
     }
-    if (same_type) {
-      SIGNUM_ASSIGN(const bool same, SameBytes(*base_bytes, *input.fine));
-      if (same) return Encoded{Codec::kSame, 0};
+    return EncodeRaw(context_, tensor.input);
+  }
+
+  // Measures every tensor and divides the budget among them.
+  Result<void> Choose(CompressSummary& summary) {
+    progress_.ExpectRounds(2);
+    std::vector<std::vector<Choice>> choices;
+    std::vector<std::vector<Cost>> costs;
+    for (size_t i = 0; i < fine_.tensors().size(); ++i) {
+      SIGNUM_ASSIGN(const PreparedTensor tensor, Prepare(i));
+      SIGNUM_ASSIGN(auto measured, MeasureChoices(context_, tensor));
+      costs.emplace_back();
+      for (const Choice& choice : measured) costs.back().push_back(choice.cost);
+      choices.push_back(std::move(measured));
     }
-    return EncodeRaw(context_, input);
+    SIGNUM_ASSIGN(const auto picked, Allocate(costs, TensorBudget()));
+    for (size_t i = 0; i < picked.size(); ++i) {
+      chosen_.push_back(choices[i][picked[i]]);
+      ++summary.choices[chosen_.back().Name()];
+      summary.squared_error += chosen_.back().cost.error;
+    }
+    return {};
   }
 
-  bool SameDigest(size_t base_index, size_t index) const {
-    const std::optional<Digest> base = base_.KnownDigest(base_index);
-    return base && base == fine_.KnownDigest(index);
-  }
-
-  static Result<void> CheckShape(const TensorInfo& base, const TensorInfo& fine) {
-    const bool grown = IsVocabularyTensor(fine) && base.shape.size() == 2 &&
-                       base.shape[1] == fine.shape[1] && base.shape[0] < fine.shape[0];
-    if (base.shape == fine.shape || grown) return {};
-    return Fail(Errc::kUnusable, "architecture_mismatch",
-                "tensor '" + Printable(fine.name) + "' is " + fine.Describe() + ", the base has " +
-                    base.Describe());
-  }
-
-  // A linear weight or an embedding that the base has too.
-  Result<Encoded> Matrix(const EncodeInput& input, const TensorInfo& base_info,
-                         std::shared_ptr<const ByteSource> base_bytes) {
-    const bool embedding = ClassifyTensor(input.info) == TensorClass::kEmbedding;
-    const uint64_t rows = std::min(base_info.shape[0], input.info.shape[0]);
-    const RowPairs pairs({std::move(base_bytes), *ElementOf(base_info.dtype)},
-                         {input.fine, *ElementOf(input.info.dtype)}, rows, input.info.shape[1]);
-    progress_.ExpectPasses(3);
-    SIGNUM_ASSIGN(const Survey survey, SurveyRows(context_, pairs));
-    const bool grown = input.info.shape[0] > rows;
-    if (survey.identical && !grown) return Encoded{Codec::kSame, 0};
-    if (!survey.fit_for_signs) return EncodeRaw(context_, input);
-    if (!embedding) return Linear(input, pairs, survey);
-    if (survey.changed_rows.empty() && !grown) return EncodeRaw(context_, input);
-    if (grown && !options_.allow_not_finite) SIGNUM_TRY(CheckGrown(input, rows));
-    return EncodeRows(context_, input, pairs, survey);
-  }
-
-  Result<Encoded> Linear(const EncodeInput& input, const RowPairs& pairs, const Survey& survey) {
-    if (options_.codec == Codec::kRaw) return EncodeRaw(context_, input);
-    const bool sparse =
-        options_.codec == Codec::kSign1Sparse || IsSparse(survey, input.info.elements());
-    return EncodeLinear(context_, input, pairs, survey, sparse);
-  }
-
-  static Result<void> CheckGrown(const EncodeInput& input, uint64_t base_rows) {
-    TensorInfo info = input.info;
-    info.shape[0] -= base_rows;
-    const uint64_t before = input.info.bytes() - info.bytes();
-    return CheckFinite(info, SliceSource(input.fine, before, info.bytes()), "the fine-tune");
+  // What of the budget is left for tensors.
+  uint64_t TensorBudget() const {
+    const uint64_t budget =
+        options_.budget_bytes > 0
+            ? options_.budget_bytes
+            : static_cast<uint64_t>(static_cast<double>(upload_bytes_) / options_.budget_ratio);
+    const uint64_t fixed = fixed_bytes_ + kMetadataBytes + kDeltaAlignment;
+    return budget > fixed ? budget - fixed : 0;
   }
 
   const CheckpointSource& base_;
@@ -141,44 +129,10 @@ class Compressor {
   DeltaWriter& writer_;
   JobProgress progress_;
   EncodeContext context_;
+  uint64_t fixed_bytes_ = 0;  // of what is no weight
+  uint64_t upload_bytes_ = 0;
+  std::vector<Choice> chosen_;  // by tensor; empty without a budget
 };
-
-Result<void> CheckOptions(const CompressOptions& options) {
-  if (options.device.starts_with("cuda")) {
-    return Fail(Errc::kUnavailable, "no_cuda",
-                "device '" + Printable(options.device) +
-                    "': this build has no CUDA module for compression; use cpu");
-  }
-  if (options.device != "auto" && options.device != "cpu") {
-    return Fail(Errc::kInvalid, "bad_device", "no device '" + Printable(options.device) + "'");
-  }
-  if (options.codec == Codec::kSign1 || options.codec == Codec::kSign1Sparse ||
-      options.codec == Codec::kRaw) {
-    return {};
-  }
-  return Fail(Errc::kInvalid, "bad_codec",
-              "linear weights can't be stored as " + std::string(CodecName(options.codec)));
-}
-
-// Refuses names that would mean two things in the delta file.
-Result<void> CheckNames(const CheckpointSource& fine) {
-  for (const TensorInfo& info : fine.tensors()) {
-    if (info.name.starts_with(kReservedPrefix)) {
-      return Fail(Errc::kUnusable, "name_collision",
-                  "tensor '" + Printable(info.name) + "': names that begin with signum. are taken");
-    }
-    if (ClassifyTensor(info) == TensorClass::kExact) continue;
-    for (const std::string& part :
-         {SignName(info.name), MaskName(info.name), RowsName(info.name), ValuesName(info.name),
-          ScaleName(info.name), RowScaleName(info.name), ColScaleName(info.name)}) {
-      if (!fine.Find(part)) continue;
-      return Fail(Errc::kUnusable, "name_collision",
-                  "tensor '" + Printable(part) + "' is named like a part of '" +
-                      Printable(info.name) + "'");
-    }
-  }
-  return {};
-}
 
 DeltaHeader HeaderOf(const Digest& base_digest, const CompressOptions& options,
                      const CompressSummary& summary) {
@@ -203,7 +157,7 @@ Result<CompressSummary> CompressCheckpoint(const CheckpointSource& base, const D
   SIGNUM_TRY(CheckNames(fine));
   SIGNUM_ASSIGN(const auto writer, DeltaWriter::Create(output));
   CompressSummary summary;
-  Compressor compressor(base, fine, options, callback, *writer);
+  Compressor compressor(base, fine, options, callback, *writer, output.native() + ".trial");
   SIGNUM_TRY(compressor.Files(recipe, blobs));
   SIGNUM_TRY(compressor.Tensors(summary));
   SIGNUM_ASSIGN(summary.sealed, writer->Finish(HeaderOf(base_digest, options, summary)));

@@ -3,6 +3,7 @@
 #include "gpu/kernels/lanes.h"
 #include "gpu/kernels/row_col_fit.h"
 #include "gpu/kernels/sign_pack.h"
+#include "gpu/rebuilt_matrix.h"
 
 namespace signum {
 namespace {
@@ -21,56 +22,84 @@ struct Slot {
   uint64_t packed_bits = 0;
 };
 
-class LinearEncoder {
- public:
-  LinearEncoder(const EncodeContext& context, const EncodeInput& input, const RowPairs& pairs,
-                const Survey& survey, bool sparse)
-      : context_(context),
-        name_(input.info.name),
-        pairs_(pairs),
-        sparse_(sparse),
-        kind_(context.options.scales),
-        row_bytes_(BitBytes(pairs.columns())),
-        elements_(pairs.rows() * pairs.columns()),
-        changed_(elements_ - survey.zeros),
-        parts_(context.writer),
-        fit_(kind_ == ScaleKind::kRowCol ? pairs.rows() : 0,
-             kind_ == ScaleKind::kRowCol ? pairs.columns() : 0, sparse,
-             survey.sum_abs / static_cast<double>(std::max<uint64_t>(Counted(), 1))),
-        row_scales_(kind_ == ScaleKind::kRow ? pairs.rows() : 0) {}
+// One plane of one weight.
+struct PlaneInput {
+  const RowPairs& pairs;  // what it is to add up to, over what the planes before give
+  int plane = 0;
+  bool sparse = false;
+  std::shared_ptr<const ByteSource> mask;  // sparse, plane > 0
+  uint64_t changed = 0;                    // weights that have a sign
+  double sum_abs = 0;                      // plane 0: Σ|Δ|
+};
 
-  Result<Encoded> Run() {
-    const bool fits = kind_ == ScaleKind::kRowCol;
-    context_.progress.ExpectPasses((fits ? 1 + kernels::kFitPasses : 2) + (sparse_ ? 1 : 0));
-    SIGNUM_TRY(parts_.Begin(sparse_ ? MaskName(name_) : SignName(name_), Dtype::kU8,
-                            {pairs_.rows(), row_bytes_}));
-    SIGNUM_TRY(BitPass());
-    for (int pass = 1; fits && pass < kernels::kFitPasses; ++pass) SIGNUM_TRY(FitPass());
-    if (sparse_) SIGNUM_TRY(PackedPass());
-    SIGNUM_TRY(WriteScales());
-    return Encoded{sparse_ ? Codec::kSign1Sparse : Codec::kSign1, parts_.bytes()};
+class PlaneEncoder {
+ public:
+  PlaneEncoder(const EncodeContext& context, const std::string& name, const PlaneInput& input)
+      : context_(context),
+        name_(name),
+        input_(input),
+        pairs_(input.pairs),
+        sparse_(input.sparse),
+        kind_(context.options.scales),
+        fits_(input.plane == 0 && kind_ == ScaleKind::kRowCol),
+        row_bytes_(BitBytes(pairs_.columns())),
+        parts_(context.writer),
+        fit_(fits_ ? pairs_.rows() : 0, fits_ ? pairs_.columns() : 0, sparse_,
+             input.sum_abs / static_cast<double>(std::max<uint64_t>(input.changed, 1))),
+        row_scales_(input.plane == 0 && kind_ == ScaleKind::kRow ? pairs_.rows() : 0) {}
+
+  // Writes the signs, and the mask with plane 0's.
+  Result<void> Signs() {
+    const bool only_packed = sparse_ && input_.mask != nullptr;
+    if (!only_packed) SIGNUM_TRY(BitPass());
+    for (int pass = 1; fits_ && pass < kernels::kFitPasses; ++pass) SIGNUM_TRY(FitPass());
+    return sparse_ ? PackedPass() : Result<void>();
   }
 
- private:
-  // How many weights a tensor scale is the mean of.
-  uint64_t Counted() const { return sparse_ ? changed_ : elements_; }
+  // The least-squares scales that plane 0's passes have found.
+  PlaneScales Fitted() {
+    switch (kind_) {
+      case ScaleKind::kTensor:
+        return {{Mean(sum_abs_, input_.changed)}, {}};
+      case ScaleKind::kRow:
+        return {row_scales_, {}};
+      case ScaleKind::kRowCol:
+        break;
+    }
+    fit_.Finish();
+    return {fit_.row_scales(), fit_.col_scales()};
+  }
 
+  Result<void> Write(const PlaneScales& scales) {
+    const bool tensor = kind_ == ScaleKind::kTensor;
+    SIGNUM_TRY(
+        parts_.Add(tensor ? ScaleName(name_, input_.plane) : RowScaleName(name_, input_.plane),
+                   Dtype::kF32, scales.row));
+    if (scales.col.empty()) return {};
+    return parts_.Add(ColScaleName(name_, input_.plane), Dtype::kF32, scales.col);
+  }
+
+  uint64_t bytes() const { return parts_.bytes(); }
+
+ private:
   // Writes the signs, or the mask, and takes the first step of the scales.
   Result<void> BitPass() {
-    const bool fits = kind_ == ScaleKind::kRowCol;
-    if (fits) fit_.BeginPass();
-    const auto compute = [&](const RowBlock& block, Slot& slot) {
-      Pack(block, slot);
-      if (fits) Fit(block, slot);
+    SIGNUM_TRY(parts_.Begin(sparse_ ? MaskName(name_) : SignName(name_, input_.plane), Dtype::kU8,
+                            {pairs_.rows(), row_bytes_}));
+    if (fits_) fit_.BeginPass();
+    const auto compute = [&](const RowBlock& block, Slot& slot) -> Result<void> {
+      SIGNUM_TRY(Pack(block, slot));
+      if (fits_) Fit(block, slot);
+      return {};
     };
     const auto commit = [&](const RowBlock& block, Slot& slot) -> Result<void> {
       SIGNUM_TRY(parts_.Append(sparse_ ? slot.mask : slot.sign));
       for (uint64_t r = 0; r < block.rows; ++r) TakeStats(block.first + r, slot.stats[r]);
-      if (fits) CommitFit(block, slot);
+      if (fits_) CommitFit(block, slot);
       return {};
     };
     SIGNUM_TRY(ForRowBlocks<Slot>(context_, pairs_, compute, commit));
-    if (fits) fit_.EndPass();
+    if (fits_) fit_.EndPass();
     return {};
   }
 
@@ -88,12 +117,13 @@ class LinearEncoder {
 
   // The signs of changed weights, one after another without regard to rows.
   Result<void> PackedPass() {
-    SIGNUM_TRY(parts_.Begin(SignName(name_), Dtype::kU8, {BitBytes(changed_)}));
+    SIGNUM_TRY(parts_.Begin(SignName(name_, input_.plane), Dtype::kU8, {BitBytes(input_.changed)}));
     std::vector<uint8_t> out;
     uint64_t pending = 0;  // bits in out that do not fill a byte yet
-    const auto compute = [&](const RowBlock& block, Slot& slot) {
-      Pack(block, slot);
+    const auto compute = [&](const RowBlock& block, Slot& slot) -> Result<void> {
+      SIGNUM_TRY(Pack(block, slot));
       Gather(block, slot);
+      return {};
     };
     const auto commit = [&](const RowBlock&, Slot& slot) -> Result<void> {
       const uint8_t carry = pending > 0 ? out.front() : uint8_t{0};
@@ -112,15 +142,24 @@ class LinearEncoder {
     return parts_.Append(std::as_bytes(std::span(out)).first(1));
   }
 
-  void Pack(const RowBlock& block, Slot& slot) const {
+  Result<void> Pack(const RowBlock& block, Slot& slot) const {
     slot.sign.resize(block.rows * row_bytes_);
     slot.mask.resize(sparse_ ? slot.sign.size() : 0);
     slot.stats.resize(block.rows);
+    const bool own_mask = sparse_ && input_.mask == nullptr;
+    if (input_.mask != nullptr) SIGNUM_TRY(ReadMask(block, slot));
     for (uint64_t r = 0; r < block.rows; ++r) {
       slot.stats[r] = kernels::SignPackRow(block.Base(r), block.Fine(r), block.columns,
                                            slot.sign.data() + r * row_bytes_,
-                                           sparse_ ? slot.mask.data() + r * row_bytes_ : nullptr);
+                                           own_mask ? slot.mask.data() + r * row_bytes_ : nullptr);
     }
+    return {};
+  }
+
+  Result<void> ReadMask(const RowBlock& block, Slot& slot) const {
+    slot.mask.resize(block.rows * row_bytes_);
+    return input_.mask->Read(block.first * row_bytes_,
+                             std::as_writable_bytes(std::span(slot.mask)));
   }
 
   void Gather(const RowBlock& block, Slot& slot) const {
@@ -154,7 +193,7 @@ class LinearEncoder {
 
   void TakeStats(uint64_t row, const RowStats& stats) {
     sum_abs_ += stats.sum_abs;
-    if (kind_ != ScaleKind::kRow) return;
+    if (row_scales_.empty()) return;
     const uint64_t count = sparse_ ? pairs_.columns() - stats.zeros : pairs_.columns();
     row_scales_[row] = Mean(stats.sum_abs, count);
   }
@@ -163,40 +202,100 @@ class LinearEncoder {
     return count == 0 ? 0.0F : static_cast<float>(sum / static_cast<double>(count));
   }
 
-  Result<void> WriteScales() {
-    switch (kind_) {
-      case ScaleKind::kTensor:
-        return parts_.Add(ScaleName(name_), Dtype::kF32,
-                          std::vector<float>{Mean(sum_abs_, Counted())});
-      case ScaleKind::kRow:
-        return parts_.Add(RowScaleName(name_), Dtype::kF32, row_scales_);
-      case ScaleKind::kRowCol:
-        break;
-    }
-    fit_.Finish();
-    SIGNUM_TRY(parts_.Add(RowScaleName(name_), Dtype::kF32, fit_.row_scales()));
-    return parts_.Add(ColScaleName(name_), Dtype::kF32, fit_.col_scales());
-  }
-
   const EncodeContext& context_;
   const std::string& name_;
+  const PlaneInput& input_;
   const RowPairs& pairs_;
   const bool sparse_;
   const ScaleKind kind_;
+  const bool fits_;
   const uint64_t row_bytes_;
-  const uint64_t elements_;
-  const uint64_t changed_;
   PartWriter parts_;
   RowColFit fit_;
   std::vector<float> row_scales_;
   double sum_abs_ = 0;
 };
 
+// A plane that is written, to be read again.
+Result<PlaneSource> WrittenPlane(const EncodeContext& context, const std::string& name, int plane) {
+  const DeltaWriter& writer = context.writer;
+  SIGNUM_ASSIGN(auto sign, writer.Written(SignName(name, plane)));
+  if (context.options.scales == ScaleKind::kTensor) {
+    SIGNUM_ASSIGN(auto scale, writer.Written(ScaleName(name, plane)));
+    return PlaneSource{std::move(sign), {std::move(scale), nullptr}};
+  }
+  SIGNUM_ASSIGN(auto row, writer.Written(RowScaleName(name, plane)));
+  std::shared_ptr<const ByteSource> col;
+  if (context.options.scales == ScaleKind::kRowCol) {
+    SIGNUM_ASSIGN(col, writer.Written(ColScaleName(name, plane)));
+  }
+  return PlaneSource{std::move(sign), {std::move(row), std::move(col)}};
+}
+
+// Passes over the data, in units of a plain one.
+int PassesOf(const EncodeContext& context, bool sparse) {
+  const int fits = context.options.scales == ScaleKind::kRowCol ? kernels::kFitPasses : 1;
+  return fits + (sparse ? 1 : 0) + context.planes - 1;
+}
+
 }  // namespace
+
+Result<std::shared_ptr<const ByteSource>> OpenWritten(const EncodeContext& context,
+                                                      const TensorInfo& info, const RowPairs& pairs,
+                                                      bool sparse, int planes) {
+  std::vector<PlaneSource> sources;
+  for (int plane = 0; plane < planes; ++plane) {
+    SIGNUM_ASSIGN(PlaneSource written, WrittenPlane(context, info.name, plane));
+    sources.push_back(std::move(written));
+  }
+  BaseMatrix base{pairs.base().bytes, pairs.base_type(), pairs.rows()};
+  if (!sparse) return MakeSign1(info, std::move(base), std::move(sources));
+  SIGNUM_ASSIGN(auto mask, context.writer.Written(MaskName(info.name)));
+  return MakeSparse(info, std::move(base), std::move(mask), std::move(sources));
+}
+
+Result<PlaneScales> FitLinear(const EncodeContext& context, const EncodeInput& input,
+                              const RowPairs& pairs, const Survey& survey, bool sparse) {
+  const uint64_t elements = pairs.rows() * pairs.columns();
+  const PlaneInput plane{
+      pairs, 0, sparse, nullptr, sparse ? elements - survey.zeros : elements, survey.sum_abs};
+  PlaneEncoder encoder(context, input.info.name, plane);
+  SIGNUM_TRY(encoder.Signs());
+  return encoder.Fitted();
+}
 
 Result<Encoded> EncodeLinear(const EncodeContext& context, const EncodeInput& input,
                              const RowPairs& pairs, const Survey& survey, bool sparse) {
-  return LinearEncoder(context, input, pairs, survey, sparse).Run();
+  const std::string& name = input.info.name;
+  const uint64_t elements = pairs.rows() * pairs.columns();
+  const uint64_t changed = sparse ? elements - survey.zeros : elements;
+  const TensorInfo so_far{name, Dtype::kF32, input.info.shape};  // what the planes before give
+  context.progress.ExpectPasses(1 + PassesOf(context, sparse));
+  const PlaneInput plane{pairs, 0, sparse, nullptr, changed, survey.sum_abs};
+  PlaneEncoder first(context, name, plane);
+  SIGNUM_TRY(first.Signs());
+  PlaneScales scales = first.Fitted();
+  if (context.planes > 1) {
+    SIGNUM_ASSIGN(const PlaneSample sample, PlaneSample::Take(pairs, scales, sparse));
+    scales = scales.Times(sample.FirstScale(context.planes));
+  }
+  SIGNUM_TRY(first.Write(scales));
+  Encoded encoded{sparse ? Codec::kSign1Sparse : Codec::kSign1, first.bytes()};
+  for (int p = 1; p < context.planes; ++p) {
+    SIGNUM_ASSIGN(auto before, OpenWritten(context, so_far, pairs, sparse, p));
+    const RowPairs rest = pairs.WithBase({std::move(before), kernels::Element::kF32});
+    std::shared_ptr<const ByteSource> mask;
+    if (sparse) {
+      SIGNUM_ASSIGN(mask, context.writer.Written(MaskName(name)));
+    }
+    const PlaneInput next{rest, p, sparse, mask, changed, 0};
+    PlaneEncoder encoder(context, name, next);
+    SIGNUM_TRY(encoder.Signs());
+    scales = scales.Times(0.5F);
+    SIGNUM_TRY(encoder.Write(scales));
+    encoded.bytes += encoder.bytes();
+  }
+  return encoded;
 }
 
 }  // namespace signum

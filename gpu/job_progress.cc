@@ -17,7 +17,7 @@ Result<void> JobProgress::Tick() {
   if (now - last_ < std::chrono::milliseconds(100)) return {};
   last_ = now;
   const uint64_t share = worked_ / static_cast<uint64_t>(passes_);
-  return Report(before_ + std::min(share, tensor_bytes_));
+  return Report((before_ + std::min(share, tensor_bytes_)) / static_cast<uint64_t>(rounds_));
 }
 
 Result<void> JobProgress::Done() { return Report(total_); }

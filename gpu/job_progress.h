@@ -16,6 +16,8 @@ class JobProgress {
   // The next tensor: its data will be gone through about `passes` times.
   void StartTensor(std::string_view name, uint64_t bytes);
   void ExpectPasses(int passes) { passes_ = passes; }
+  // All tensors will be started so many times; said before the first.
+  void ExpectRounds(int rounds) { rounds_ = rounds; }
   // Bytes of the tensor gone through, once; any thread.
   void Add(uint64_t bytes) { worked_ += bytes; }
   // Calls back if a tenth of a second has passed; Errc::kCancelled where it says so.
@@ -32,6 +34,7 @@ class JobProgress {
   uint64_t before_ = 0;  // bytes of the tensors that are done
   uint64_t tensor_bytes_ = 0;
   int passes_ = 1;
+  int rounds_ = 1;
   std::atomic<uint64_t> worked_{0};
   std::chrono::steady_clock::time_point last_{};
 };

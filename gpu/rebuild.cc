@@ -132,6 +132,8 @@ class RebuilderImpl final : public Rebuilder {
         return OpenSparse(*delta_, info, std::move(base));
       case Codec::kRows:
         return OpenRows(*delta_, info, std::move(base));
+      case Codec::kLowrank:
+        return OpenLowrank(*delta_, info, std::move(base));
       default:
         return Fail(Errc::kCorrupt, "bad_codec",
                     "weight '" + Printable(info.name) + "': this version can't rebuild codec " +

@@ -17,8 +17,8 @@ class BaseBlobs {
 
 // Rebuilds the fine-tune's files from base + delta (fidelity "onebit"):
 //   W = round_to_dtype(float32(W_base) + s_row * s_col * (2 * bit - 1))
-// in float32, products rounded in the order s = s_row * s_col, then W_base ± s; rounding to
-// nearest, ties to even.
+// in float32, products rounded in the order s = s_row * s_col, then W_base ± s, further planes
+// after the first, then to the dtype; rounding to nearest, ties to even. lowrank: FORMAT.md.
 class Rebuilder {
  public:
   // Errc::kCorrupt "base_mismatch" where the delta names another base than `base_digest`.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "gpu/kernels/convert.h"
+#include "gpu/kernels/reconstruct.h"
 #include "storage/base/name.h"
 
 namespace signum {
@@ -62,23 +64,19 @@ uint64_t RebuiltMatrix::BitsEnd(const Run& run) const {
   return BitsBegin(last / columns_, last % columns_) + 1;
 }
 
-Result<Scales> Scales::Open(const DeltaReader& delta, const TensorInfo& info) {
-  Scales scales;
-  if (const SafetensorsEntry* one = delta.FindPart(ScaleName(info.name)); one != nullptr) {
-    scales.row_ = delta.OpenPart(*one);
-    SIGNUM_TRY(CheckPart(scales.row_->size() == sizeof(float), info, "its scale"));
-    return scales;
+Result<Scales> Scales::Open(const DeltaReader& delta, const TensorInfo& info,
+                            const SignPlane& plane) {
+  if (plane.scale != nullptr) {
+    SIGNUM_TRY(CheckPart(plane.scale->info.bytes() == sizeof(float), info, "its scale"));
+    return Scales(delta.OpenPart(*plane.scale), nullptr);
   }
-  const SafetensorsEntry* row = delta.FindPart(RowScaleName(info.name));
-  SIGNUM_TRY(CheckPart(row != nullptr && row->info.bytes() == info.shape[0] * sizeof(float), info,
-                       "its row scale"));
-  scales.row_ = delta.OpenPart(*row);
-  if (const SafetensorsEntry* col = delta.FindPart(ColScaleName(info.name)); col != nullptr) {
-    scales.col_ = delta.OpenPart(*col);
-    SIGNUM_TRY(
-        CheckPart(scales.col_->size() == info.shape[1] * sizeof(float), info, "its column scale"));
-  }
-  return scales;
+  const auto fits = [](const SafetensorsEntry* part, uint64_t n) {
+    return part != nullptr && part->info.bytes() == n * sizeof(float);
+  };
+  SIGNUM_TRY(CheckPart(fits(plane.row_scale, info.shape[0]), info, "its row scale"));
+  if (plane.col_scale == nullptr) return Scales(delta.OpenPart(*plane.row_scale), nullptr);
+  SIGNUM_TRY(CheckPart(fits(plane.col_scale, info.shape[1]), info, "its column scale"));
+  return Scales(delta.OpenPart(*plane.row_scale), delta.OpenPart(*plane.col_scale));
 }
 
 Result<Scales::Values> Scales::Read() const {
@@ -88,6 +86,42 @@ Result<Scales::Values> Scales::Read() const {
     SIGNUM_ASSIGN(values.col, ReadValues<float>(*col_));
   }
   return values;
+}
+
+Result<std::vector<PlaneSource>> OpenPlanes(const DeltaReader& delta, const TensorInfo& info) {
+  std::vector<PlaneSource> planes;
+  for (const SignPlane& plane : FindPlanes(delta, info.name).planes) {
+    SIGNUM_ASSIGN(Scales scales, Scales::Open(delta, info, plane));
+    planes.push_back({delta.OpenPart(*plane.sign), std::move(scales)});
+  }
+  SIGNUM_TRY(CheckPart(!planes.empty(), info, "its sign"));
+  return planes;
+}
+
+Result<std::vector<Scales::Values>> ReadScales(const std::vector<PlaneSource>& planes) {
+  std::vector<Scales::Values> all;
+  for (const PlaneSource& plane : planes) {
+    SIGNUM_ASSIGN(Scales::Values values, plane.scales.Read());
+    all.push_back(std::move(values));
+  }
+  return all;
+}
+
+void ReconstructPlanes(kernels::ConstRow base, const RowPlanes& bits,
+                       const std::vector<Scales::Values>& scales, uint64_t row, uint64_t column,
+                       uint64_t count, kernels::MutableRow to) {
+  const auto how = [&](size_t plane) {
+    return kernels::SignScales{bits.sign[plane], bits.mask, scales[plane].Row(row),
+                               scales[plane].Col(column)};
+  };
+  if (scales.size() == 1) return kernels::ReconstructRow(base, how(0), count, to);
+  std::vector<float> values(count);
+  kernels::ToFloat(base, count, values.data());
+  for (size_t plane = 0; plane < scales.size(); ++plane) {
+    kernels::ReconstructRow({kernels::Element::kF32, values.data()}, how(plane), count,
+                            {kernels::Element::kF32, values.data()});
+  }
+  kernels::FromFloat(values.data(), count, to);
 }
 
 }  // namespace signum

@@ -7,12 +7,13 @@
 
 #include "gpu/kernels/element.h"
 #include "storage/format/delta_file.h"
+#include "storage/format/weight_planes.h"
 
 namespace signum {
 
-// Rebuilt tensors of the codecs that compute: sign1, sign1-sparse and rows. Each is a ByteSource
-// that computes what is read; thread-safe; holds the scales (and, sparse, an index of the mask) in
-// memory once it has been read from.
+// Rebuilt tensors of the codecs that compute: sign1, sign1-sparse, rows and lowrank. Each is a
+// ByteSource that computes what is read; thread-safe; holds the scales (and, sparse, an index of
+// the mask) in memory once it has been read from.
 
 // The base's tensor that a weight differs from.
 struct BaseMatrix {
@@ -55,16 +56,6 @@ class RebuiltMatrix : public ByteSource {
   const kernels::Element type_;
 };
 
-// Opens a weight X by its codec's parts. `info` is X's as the fine-tune's header has it; parts are
-// as DeltaReader::Open has checked them, what it could not know is checked here. Errc::kCorrupt
-// bad_part.
-Result<std::shared_ptr<const ByteSource>> OpenSign1(const DeltaReader& delta,
-                                                    const TensorInfo& info, BaseMatrix base);
-Result<std::shared_ptr<const ByteSource>> OpenSparse(const DeltaReader& delta,
-                                                     const TensorInfo& info, BaseMatrix base);
-Result<std::shared_ptr<const ByteSource>> OpenRows(const DeltaReader& delta, const TensorInfo& info,
-                                                   BaseMatrix base);
-
 // Errc::kCorrupt bad_part unless `holds`; names weight and part.
 Result<void> CheckPart(bool holds, const TensorInfo& info, std::string_view what);
 
@@ -95,10 +86,14 @@ class Lazy {
   mutable std::unique_ptr<const T> value_;
 };
 
-// Scales of sign1 and sign1-sparse: X.scale, or X.scale.row with or without X.scale.col.
+// Scales of one plane: one of the tensor, or one a row with or without one a column.
 class Scales {
  public:
-  static Result<Scales> Open(const DeltaReader& delta, const TensorInfo& info);
+  // col null: none. Their sizes must fit the weight.
+  Scales(std::shared_ptr<const ByteSource> row, std::shared_ptr<const ByteSource> col)
+      : row_(std::move(row)), col_(std::move(col)) {}
+  static Result<Scales> Open(const DeltaReader& delta, const TensorInfo& info,
+                             const SignPlane& plane);
 
   struct Values {
     std::vector<float> row;  // one, or one a row
@@ -112,5 +107,53 @@ class Scales {
  private:
   std::shared_ptr<const ByteSource> row_, col_;
 };
+
+// A plane of sign1 or sign1-sparse.
+struct PlaneSource {
+  std::shared_ptr<const ByteSource> sign;
+  Scales scales;
+};
+Result<std::vector<PlaneSource>> OpenPlanes(const DeltaReader& delta, const TensorInfo& info);
+Result<std::vector<Scales::Values>> ReadScales(const std::vector<PlaneSource>& planes);
+
+// Rebuilds `count` weights of a row from column `column` on (a multiple of 8), plane by plane in
+// float32, rounded to `to`'s type at the end. sign and mask begin with the bit of that column; mask
+// null: every weight has a sign.
+struct RowPlanes {
+  std::vector<const uint8_t*> sign;  // a plane
+  const uint8_t* mask = nullptr;
+};
+void ReconstructPlanes(kernels::ConstRow base, const RowPlanes& bits,
+                       const std::vector<Scales::Values>& scales, uint64_t row, uint64_t column,
+                       uint64_t count, kernels::MutableRow to);
+
+// From sources that are known to fit: base and planes of info's shape, at least one plane.
+std::shared_ptr<const ByteSource> MakeSign1(const TensorInfo& info, BaseMatrix base,
+                                            std::vector<PlaneSource> planes);
+std::shared_ptr<const ByteSource> MakeSparse(const TensorInfo& info, BaseMatrix base,
+                                             std::shared_ptr<const ByteSource> mask,
+                                             std::vector<PlaneSource> planes);
+
+// lowrank: W = round(float32(W_base) + scale · Σ_r b_ir a_rj).
+struct LowrankSource {
+  uint64_t rank;
+  kernels::Element a_type, b_type;
+  std::shared_ptr<const ByteSource> a, b;   // [rank, K], [N, rank]
+  std::shared_ptr<const ByteSource> scale;  // F32 [1]; null: 1
+};
+std::shared_ptr<const ByteSource> MakeLowrank(const TensorInfo& info, BaseMatrix base,
+                                              LowrankSource source);
+
+// Opens a weight X by its codec's parts. `info` is X's as the fine-tune's header has it; parts are
+// as DeltaReader::Open has checked them, what it could not know is checked here. Errc::kCorrupt
+// bad_part.
+Result<std::shared_ptr<const ByteSource>> OpenSign1(const DeltaReader& delta,
+                                                    const TensorInfo& info, BaseMatrix base);
+Result<std::shared_ptr<const ByteSource>> OpenSparse(const DeltaReader& delta,
+                                                     const TensorInfo& info, BaseMatrix base);
+Result<std::shared_ptr<const ByteSource>> OpenLowrank(const DeltaReader& delta,
+                                                      const TensorInfo& info, BaseMatrix base);
+Result<std::shared_ptr<const ByteSource>> OpenRows(const DeltaReader& delta, const TensorInfo& info,
+                                                   BaseMatrix base);
 
 }  // namespace signum

@@ -3,7 +3,6 @@
 
 #include "gpu/fetch.h"
 #include "gpu/kernels/convert.h"
-#include "gpu/kernels/reconstruct.h"
 #include "gpu/rebuilt_matrix.h"
 #include "gpu/tensor_class.h"
 
@@ -11,7 +10,8 @@ namespace signum {
 namespace {
 
 struct RowParts {
-  std::shared_ptr<const ByteSource> rows, sign, scale, values;  // the last three may be absent
+  std::shared_ptr<const ByteSource> rows, values;                // values may be absent
+  std::vector<std::shared_ptr<const ByteSource>> signs, scales;  // a plane, or none
 };
 
 class RowsMatrix final : public RebuiltMatrix {
@@ -32,10 +32,11 @@ class RowsMatrix final : public RebuiltMatrix {
           std::lower_bound(loaded->rows.begin(), loaded->rows.end(), static_cast<int64_t>(row));
       const auto place = static_cast<uint64_t>(at - loaded->rows.begin());
       const bool listed = at != loaded->rows.end() && static_cast<uint64_t>(*at) == row;
-      if (listed && place >= loaded->scales.size()) {
-        return CopyValues(place - loaded->scales.size(), column, count, to);
+      if (listed && place >= loaded->with_sign) {
+        return CopyValues(place - loaded->with_sign, column, count, to);
       }
-      return FromBase(row, column, count, listed ? &loaded->scales[place] : nullptr, place, to);
+      return listed ? WithSigns(loaded->scales, place, row, column, count, to)
+                    : FromBase(row, column, count, to);
     };
     return ForRows(run, visit);
   }
@@ -43,18 +44,22 @@ class RowsMatrix final : public RebuiltMatrix {
  private:
   struct Loaded {
     std::vector<int32_t> rows;
-    std::vector<float> scales;  // of the first ones
+    uint64_t with_sign = 0;              // how many of the first ones have signs
+    std::vector<Scales::Values> scales;  // theirs, a plane
   };
 
   Result<Loaded> Load() const {
     Loaded loaded;
     SIGNUM_ASSIGN(loaded.rows, ReadValues<int32_t>(*parts_.rows));
-    if (parts_.scale != nullptr) {
-      SIGNUM_ASSIGN(loaded.scales, ReadValues<float>(*parts_.scale));
+    for (const auto& scale : parts_.scales) {
+      Scales::Values values;
+      SIGNUM_ASSIGN(values.row, ReadValues<float>(*scale));
+      loaded.with_sign = values.row.size();
+      loaded.scales.push_back(std::move(values));
     }
     const uint64_t grown = rows_ - base_.rows;
     const uint64_t listed = loaded.rows.size();
-    bool fits = listed >= grown + loaded.scales.size() &&
+    bool fits = listed >= grown + loaded.with_sign &&
                 std::is_sorted(loaded.rows.begin(), loaded.rows.end(), std::less_equal<>()) &&
                 (loaded.rows.empty() ||
                  (loaded.rows.front() >= 0 && static_cast<uint64_t>(loaded.rows.back()) < rows_));
@@ -72,23 +77,35 @@ class RowsMatrix final : public RebuiltMatrix {
                                {static_cast<std::byte*>(to.data), count * width});
   }
 
-  // scale null: the base's row as it is.
-  Result<void> FromBase(uint64_t row, uint64_t column, uint64_t count, const float* scale,
-                        uint64_t place, kernels::MutableRow to) const {
-    std::vector<std::byte> base_buffer;
-    std::vector<std::byte> sign_buffer;
+  Result<kernels::ConstRow> BaseRow(uint64_t row, uint64_t column, uint64_t count,
+                                    std::vector<std::byte>& buffer) const {
     const uint64_t width = kernels::ElementBytes(base_.type);
-    SIGNUM_ASSIGN(const std::byte* bytes, Fetch(*base_.bytes, (row * columns_ + column) * width,
-                                                count * width, base_buffer));
-    const kernels::ConstRow base{base_.type, bytes};
-    if (scale == nullptr) {
-      kernels::ConvertRow(base, count, to);
-      return {};
+    SIGNUM_ASSIGN(const std::byte* bytes,
+                  Fetch(*base_.bytes, (row * columns_ + column) * width, count * width, buffer));
+    return kernels::ConstRow{base_.type, bytes};
+  }
+
+  // The base's row as it is.
+  Result<void> FromBase(uint64_t row, uint64_t column, uint64_t count,
+                        kernels::MutableRow to) const {
+    std::vector<std::byte> buffer;
+    SIGNUM_ASSIGN(const kernels::ConstRow base, BaseRow(row, column, count, buffer));
+    kernels::ConvertRow(base, count, to);
+    return {};
+  }
+
+  Result<void> WithSigns(const std::vector<Scales::Values>& scales, uint64_t place, uint64_t row,
+                         uint64_t column, uint64_t count, kernels::MutableRow to) const {
+    std::vector<std::byte> base_buffer;
+    std::vector<std::vector<std::byte>> buffers(parts_.signs.size());
+    RowPlanes bits;
+    SIGNUM_ASSIGN(const kernels::ConstRow base, BaseRow(row, column, count, base_buffer));
+    for (size_t plane = 0; plane < buffers.size(); ++plane) {
+      SIGNUM_ASSIGN(const std::byte* sign, Fetch(*parts_.signs[plane], BitsBegin(place, column),
+                                                 kernels::BitBytes(count), buffers[plane]));
+      bits.sign.push_back(reinterpret_cast<const uint8_t*>(sign));
     }
-    SIGNUM_ASSIGN(const std::byte* bits, Fetch(*parts_.sign, BitsBegin(place, column),
-                                               kernels::BitBytes(count), sign_buffer));
-    const kernels::SignScales how{reinterpret_cast<const uint8_t*>(bits), nullptr, *scale, nullptr};
-    kernels::ReconstructRow(base, how, count, to);
+    ReconstructPlanes(base, bits, scales, place, column, count, to);
     return {};
   }
 
@@ -102,22 +119,25 @@ class RowsMatrix final : public RebuiltMatrix {
 
 Result<std::shared_ptr<const ByteSource>> OpenRows(const DeltaReader& delta, const TensorInfo& info,
                                                    BaseMatrix base) {
-  const auto open = [&](const std::string& name) -> std::shared_ptr<const ByteSource> {
-    const SafetensorsEntry* entry = delta.FindPart(name);
-    return entry == nullptr ? nullptr : delta.OpenPart(*entry);
-  };
   const uint64_t k = info.shape[1];
-  const RowParts parts{open(RowsName(info.name)), open(SignName(info.name)),
-                       open(RowScaleName(info.name)), open(ValuesName(info.name))};
-  SIGNUM_TRY(CheckPart(parts.rows != nullptr, info, "its list of rows"));
+  const WeightPlanes found = FindPlanes(delta, info.name);
+  SIGNUM_TRY(CheckPart(found.rows != nullptr, info, "its list of rows"));
+  RowParts parts{delta.OpenPart(*found.rows), nullptr, {}, {}};
   const uint64_t listed = parts.rows->size() / sizeof(int32_t);
-  const uint64_t with_sign = parts.scale == nullptr ? 0 : parts.scale->size() / sizeof(float);
-  SIGNUM_TRY(CheckPart(with_sign == 0 || (parts.sign != nullptr &&
-                                          parts.sign->size() == with_sign * kernels::BitBytes(k)),
-                       info, "its sign"));
+  uint64_t with_sign = 0;
+  for (const SignPlane& plane : found.planes) {
+    with_sign = plane.sign->info.shape[0];
+    SIGNUM_TRY(
+        CheckPart(plane.sign->info.bytes() == with_sign * kernels::BitBytes(k), info, "its sign"));
+    SIGNUM_TRY(
+        CheckPart(plane.row_scale != nullptr && plane.col_scale == nullptr, info, "its row scale"));
+    parts.signs.push_back(delta.OpenPart(*plane.sign));
+    parts.scales.push_back(delta.OpenPart(*plane.row_scale));
+  }
   SIGNUM_TRY(CheckPart(with_sign <= listed && base.rows <= info.shape[0], info, "its rows"));
-  const uint64_t value_bytes = parts.values == nullptr ? 0 : parts.values->size();
   const SafetensorsEntry* values = delta.FindPart(ValuesName(info.name));
+  if (values != nullptr) parts.values = delta.OpenPart(*values);
+  const uint64_t value_bytes = values == nullptr ? 0 : parts.values->size();
   SIGNUM_TRY(CheckPart(value_bytes == (listed - with_sign) * k * DtypeSize(info.dtype) &&
                            (values == nullptr || values->info.dtype == info.dtype),
                        info, "its values"));

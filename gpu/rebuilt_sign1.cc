@@ -1,5 +1,4 @@
 #include "gpu/fetch.h"
-#include "gpu/kernels/reconstruct.h"
 #include "gpu/rebuilt_matrix.h"
 #include "gpu/tensor_class.h"
 
@@ -8,32 +7,35 @@ namespace {
 
 class Sign1Matrix final : public RebuiltMatrix {
  public:
-  Sign1Matrix(const TensorInfo& info, BaseMatrix base, Scales scales,
-              std::shared_ptr<const ByteSource> sign)
+  Sign1Matrix(const TensorInfo& info, BaseMatrix base, std::vector<PlaneSource> planes)
       : RebuiltMatrix(info, *ElementOf(info.dtype)),
         base_(std::move(base)),
-        scales_(std::move(scales)),
-        sign_(std::move(sign)) {}
+        planes_(std::move(planes)) {}
 
  protected:
   Result<void> Rebuild(const Run& run, std::byte* out) const override {
-    SIGNUM_ASSIGN(const Scales::Values* scales, values_.Get([&] { return scales_.Read(); }));
+    SIGNUM_ASSIGN(const auto* scales, scales_.Get([&] { return ReadScales(planes_); }));
     std::vector<std::byte> base_buffer;
-    std::vector<std::byte> sign_buffer;
+    std::vector<std::vector<std::byte>> sign_buffers(planes_.size());
+    std::vector<const uint8_t*> sign(planes_.size());
     const uint64_t width = kernels::ElementBytes(base_.type);
     const uint64_t first_bit = BitsBegin(run.row, run.column);
     SIGNUM_ASSIGN(
         const std::byte* base,
         Fetch(*base_.bytes, (run.row * columns_ + run.column) * width, run.n * width, base_buffer));
-    SIGNUM_ASSIGN(const std::byte* bits,
-                  Fetch(*sign_, first_bit, BitsEnd(run) - first_bit, sign_buffer));
-    const auto* sign = reinterpret_cast<const uint8_t*>(bits);
+    for (size_t plane = 0; plane < planes_.size(); ++plane) {
+      SIGNUM_ASSIGN(const std::byte* bits, Fetch(*planes_[plane].sign, first_bit,
+                                                 BitsEnd(run) - first_bit, sign_buffers[plane]));
+      sign[plane] = reinterpret_cast<const uint8_t*>(bits);
+    }
+    RowPlanes bits{sign, nullptr};
     const auto visit = [&](uint64_t row, uint64_t column, uint64_t count,
                            uint64_t done) -> Result<void> {
-      const kernels::SignScales how{sign + (BitsBegin(row, column) - first_bit), nullptr,
-                                    scales->Row(row), scales->Col(column)};
-      kernels::ReconstructRow(kernels::ConstRow{base_.type, base}.From(done), how, count,
-                              kernels::MutableRow{type_, out}.From(done));
+      for (size_t plane = 0; plane < sign.size(); ++plane) {
+        bits.sign[plane] = sign[plane] + (BitsBegin(row, column) - first_bit);
+      }
+      ReconstructPlanes(kernels::ConstRow{base_.type, base}.From(done), bits, *scales, row, column,
+                        count, kernels::MutableRow{type_, out}.From(done));
       return {};
     };
     return ForRows(run, visit);
@@ -41,22 +43,26 @@ class Sign1Matrix final : public RebuiltMatrix {
 
  private:
   BaseMatrix base_;
-  Scales scales_;
-  std::shared_ptr<const ByteSource> sign_;
-  Lazy<Scales::Values> values_;
+  std::vector<PlaneSource> planes_;
+  Lazy<std::vector<Scales::Values>> scales_;
 };
 
 }  // namespace
 
+std::shared_ptr<const ByteSource> MakeSign1(const TensorInfo& info, BaseMatrix base,
+                                            std::vector<PlaneSource> planes) {
+  return std::make_shared<Sign1Matrix>(info, std::move(base), std::move(planes));
+}
+
 Result<std::shared_ptr<const ByteSource>> OpenSign1(const DeltaReader& delta,
                                                     const TensorInfo& info, BaseMatrix base) {
-  const SafetensorsEntry* sign = delta.FindPart(SignName(info.name));
-  const std::vector<uint64_t> shape{info.shape[0], kernels::BitBytes(info.shape[1])};
-  SIGNUM_TRY(CheckPart(sign != nullptr && sign->info.shape == shape, info, "its sign"));
   SIGNUM_TRY(CheckPart(base.rows == info.shape[0], info, "the base's tensor"));
-  SIGNUM_ASSIGN(Scales scales, Scales::Open(delta, info));
-  return std::make_shared<Sign1Matrix>(info, std::move(base), std::move(scales),
-                                       delta.OpenPart(*sign));
+  SIGNUM_ASSIGN(auto planes, OpenPlanes(delta, info));
+  for (const PlaneSource& plane : planes) {
+    SIGNUM_TRY(CheckPart(plane.sign->size() == info.shape[0] * kernels::BitBytes(info.shape[1]),
+                         info, "its sign"));
+  }
+  return MakeSign1(info, std::move(base), std::move(planes));
 }
 
 }  // namespace signum

@@ -1,6 +1,5 @@
 #include "gpu/fetch.h"
 #include "gpu/kernels/bits.h"
-#include "gpu/kernels/reconstruct.h"
 #include "gpu/rebuilt_matrix.h"
 #include "gpu/tensor_class.h"
 
@@ -13,14 +12,13 @@ const uint8_t* AsBits(const std::byte* bytes) { return reinterpret_cast<const ui
 
 class SparseMatrix final : public RebuiltMatrix {
  public:
-  SparseMatrix(const TensorInfo& info, BaseMatrix base, Scales scales,
-               std::shared_ptr<const ByteSource> mask, std::shared_ptr<const ByteSource> sign)
+  SparseMatrix(const TensorInfo& info, BaseMatrix base, std::shared_ptr<const ByteSource> mask,
+               std::vector<PlaneSource> planes)
       : RebuiltMatrix(info, *ElementOf(info.dtype)),
         base_(std::move(base)),
         info_(info),
-        scales_(std::move(scales)),
         mask_(std::move(mask)),
-        sign_(std::move(sign)) {}
+        planes_(std::move(planes)) {}
 
  protected:
   Result<void> Rebuild(const Run& run, std::byte* out) const override {
@@ -36,14 +34,21 @@ class SparseMatrix final : public RebuiltMatrix {
     SIGNUM_ASSIGN(const std::byte* bits, Fetch(*mask_, first_byte, mask_bytes, mask_buffer));
     const uint8_t* mask = AsBits(bits);
     SIGNUM_ASSIGN(const uint64_t rank, Rank(*loaded, first_byte));
-    SIGNUM_ASSIGN(const std::vector<uint8_t> sign, Scatter(rank, mask, mask_bytes));
+    std::vector<std::vector<uint8_t>> sign;
+    for (const PlaneSource& plane : planes_) {
+      SIGNUM_ASSIGN(std::vector<uint8_t> spread, Scatter(*plane.sign, rank, mask, mask_bytes));
+      sign.push_back(std::move(spread));
+    }
+    RowPlanes row_bits{std::vector<const uint8_t*>(sign.size()), nullptr};
     const auto visit = [&](uint64_t row, uint64_t column, uint64_t count,
                            uint64_t done) -> Result<void> {
       const uint64_t at = BitsBegin(row, column) - first_byte;
-      const kernels::SignScales how{sign.data() + at, mask + at, loaded->scales.Row(row),
-                                    loaded->scales.Col(column)};
-      kernels::ReconstructRow(kernels::ConstRow{base_.type, base}.From(done), how, count,
-                              kernels::MutableRow{type_, out}.From(done));
+      for (size_t plane = 0; plane < sign.size(); ++plane) {
+        row_bits.sign[plane] = sign[plane].data() + at;
+      }
+      row_bits.mask = mask + at;
+      ReconstructPlanes(kernels::ConstRow{base_.type, base}.From(done), row_bits, loaded->scales,
+                        row, column, count, kernels::MutableRow{type_, out}.From(done));
       return {};
     };
     return ForRows(run, visit);
@@ -51,13 +56,13 @@ class SparseMatrix final : public RebuiltMatrix {
 
  private:
   struct Loaded {
-    Scales::Values scales;
-    std::vector<uint64_t> index;  // ones in the mask before each kIndexBytes of it
+    std::vector<Scales::Values> scales;  // a plane
+    std::vector<uint64_t> index;         // ones in the mask before each kIndexBytes of it
   };
 
   Result<Loaded> Load() const {
     Loaded loaded;
-    SIGNUM_ASSIGN(loaded.scales, scales_.Read());
+    SIGNUM_ASSIGN(loaded.scales, ReadScales(planes_));
     std::vector<std::byte> buffer;
     uint64_t ones = 0;
     for (uint64_t at = 0; at < mask_->size(); at += kIndexBytes) {
@@ -66,8 +71,10 @@ class SparseMatrix final : public RebuiltMatrix {
       SIGNUM_ASSIGN(const std::byte* bytes, Fetch(*mask_, at, size, buffer));
       ones += kernels::CountBits(AsBits(bytes), size * 8);
     }
-    SIGNUM_TRY(CheckPart(kernels::BitBytes(ones) == sign_->size(), info_,
-                         "the number of signs beside its mask's"));
+    for (const PlaneSource& plane : planes_) {
+      SIGNUM_TRY(CheckPart(kernels::BitBytes(ones) == plane.sign->size(), info_,
+                           "the number of signs beside its mask's"));
+    }
     return loaded;
   }
 
@@ -82,13 +89,13 @@ class SparseMatrix final : public RebuiltMatrix {
 
   // The signs from the rank-th on, spread to where the mask has ones. They are all there: Load()
   // has counted the ones of the whole mask.
-  Result<std::vector<uint8_t>> Scatter(uint64_t rank, const uint8_t* mask,
-                                       uint64_t mask_bytes) const {
+  static Result<std::vector<uint8_t>> Scatter(const ByteSource& signs, uint64_t rank,
+                                              const uint8_t* mask, uint64_t mask_bytes) {
     const uint64_t ones = kernels::CountBits(mask, mask_bytes * 8);
     std::vector<std::byte> buffer;
     const uint64_t begin = rank / 8;
     const uint64_t end = kernels::BitBytes(rank + ones);
-    SIGNUM_ASSIGN(const std::byte* packed, Fetch(*sign_, begin, end - begin, buffer));
+    SIGNUM_ASSIGN(const std::byte* packed, Fetch(signs, begin, end - begin, buffer));
     std::vector<uint8_t> sign(mask_bytes);
     kernels::ScatterBits(AsBits(packed), rank % 8, mask, mask_bytes * 8, sign.data());
     return sign;
@@ -96,24 +103,27 @@ class SparseMatrix final : public RebuiltMatrix {
 
   BaseMatrix base_;
   TensorInfo info_;
-  Scales scales_;
-  std::shared_ptr<const ByteSource> mask_, sign_;
+  std::shared_ptr<const ByteSource> mask_;
+  std::vector<PlaneSource> planes_;
   Lazy<Loaded> loaded_;
 };
 
 }  // namespace
 
+std::shared_ptr<const ByteSource> MakeSparse(const TensorInfo& info, BaseMatrix base,
+                                             std::shared_ptr<const ByteSource> mask,
+                                             std::vector<PlaneSource> planes) {
+  return std::make_shared<SparseMatrix>(info, std::move(base), std::move(mask), std::move(planes));
+}
+
 Result<std::shared_ptr<const ByteSource>> OpenSparse(const DeltaReader& delta,
                                                      const TensorInfo& info, BaseMatrix base) {
   const SafetensorsEntry* mask = delta.FindPart(MaskName(info.name));
-  const SafetensorsEntry* sign = delta.FindPart(SignName(info.name));
   const std::vector<uint64_t> shape{info.shape[0], kernels::BitBytes(info.shape[1])};
   SIGNUM_TRY(CheckPart(mask != nullptr && mask->info.shape == shape, info, "its mask"));
-  SIGNUM_TRY(CheckPart(sign != nullptr, info, "its sign"));
   SIGNUM_TRY(CheckPart(base.rows == info.shape[0], info, "the base's tensor"));
-  SIGNUM_ASSIGN(Scales scales, Scales::Open(delta, info));
-  return std::make_shared<SparseMatrix>(info, std::move(base), std::move(scales),
-                                        delta.OpenPart(*mask), delta.OpenPart(*sign));
+  SIGNUM_ASSIGN(auto planes, OpenPlanes(delta, info));
+  return MakeSparse(info, std::move(base), delta.OpenPart(*mask), std::move(planes));
 }
 
 }  // namespace signum

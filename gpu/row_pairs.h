@@ -34,12 +34,16 @@ class RowPairs {
   };
 
   RowPairs(Side base, Side fine, uint64_t rows, size_t columns);
+  // The same rows with another base.
+  RowPairs WithBase(Side base) const { return {std::move(base), fine_, rows_, columns_}; }
 
   uint64_t rows() const { return rows_; }
   size_t columns() const { return columns_; }
   uint64_t block_rows() const { return block_rows_; }
   uint64_t blocks() const { return (rows_ + block_rows_ - 1) / block_rows_; }
   kernels::Element fine_type() const { return fine_.type; }
+  const Side& base() const { return base_; }
+  const Side& fine() const { return fine_; }
   kernels::Element base_type() const { return base_.type; }
 
   // How many threads to go through the blocks with when `wanted` (0: one per core) are asked for:

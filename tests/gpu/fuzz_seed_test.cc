@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "gpu/merged_adapter.h"
 #include "tests/fuzz/rebuild_base.h"
 #include "tests/gpu/codec_support.h"
 #include "tests/support/result_matchers.h"
@@ -52,6 +53,44 @@ TEST(FuzzSeeds, RebuildAgainstTheirBase) {
                   Ok());
     }
   }
+}
+
+// One more option each, in files of their own.
+void ExpectSeed(const TestCheckpoint& base, const TestCheckpoint& fine,
+                const CompressOptions& options, const std::string& name) {
+  const std::filesystem::path path =
+      std::filesystem::path(SIGNUM_TEST_DATA) / "../fuzz/seeds/rebuild" / name;
+  if (std::getenv("SIGNUM_WRITE_SEEDS") != nullptr) {
+    ASSERT_THAT(Compress(base, fine, options, path), Ok());
+  }
+  const TempDir dir;
+  const TestDelta delta = MakeDelta(base, fine, options, dir);
+  EXPECT_EQ(*ReadFile(path, 1 << 20), *ReadFile(dir / "a.delta", 1 << 20)) << path;
+  EXPECT_THAT(ReadAll(**OpenRebuilder(base, delta)->OpenFile("model.safetensors"), 1 << 20), Ok());
+}
+
+TEST(FuzzSeeds, PlanesAndFactors) {
+  const RebuildBase made = MakeRebuildBase();
+  const TestCheckpoint base{made.checkpoint, made.hashed, made.blobs};
+  CompressOptions options;
+  options.planes = 3;
+  ExpectSeed(base, SeedFine(), options, "planes.delta");
+  std::vector<TestTensor> factors;
+  for (const auto& [name, n, k] : {std::tuple<std::string, uint64_t, uint64_t>{"a", 24, 50},
+                                   {"b", 32, 32},
+                                   {"lm_head", 40, 32}}) {
+    factors.push_back(
+        Counting({"base_model.model." + name + ".lora_A.weight", Dtype::kBF16, {3, k}}));
+    factors.push_back(
+        Counting({"base_model.model." + name + ".lora_B.weight", Dtype::kF16, {n, 3}}));
+  }
+  const auto adapter = *Checkpoint::ParseFineTune(
+      {{"adapter_config.json", Source(R"({"peft_type":"LORA","r":3,"lora_alpha":2})")},
+       {"adapter_model.safetensors", Source(MakeSafetensors(factors))}});
+  const MergedAdapter merged = *MergeAdapter(made.checkpoint->files(), *adapter);
+  options = {};
+  options.factors = merged.factors;
+  ExpectSeed(base, Hashed(merged.checkpoint), options, "lowrank.delta");
 }
 
 }  // namespace

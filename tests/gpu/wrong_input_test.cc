@@ -102,8 +102,8 @@ TEST_F(WrongInputTest, OptionsThatDoNotExist) {
   options.device = "tpu";
   EXPECT_THAT(Run(fine, options), FailsWith(Errc::kInvalid, "bad_device", "tpu"));
   options.device = "cpu";
-  options.codec = Codec::kLowrank;
-  EXPECT_THAT(Run(fine, options), FailsWith(Errc::kInvalid, "bad_codec", "lowrank"));
+  options.codec = Codec::kRows;
+  EXPECT_THAT(Run(fine, options), FailsWith(Errc::kInvalid, "bad_codec", "rows"));
 }
 
 TEST_F(WrongInputTest, CancelledFromTheCallback) {
