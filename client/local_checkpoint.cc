@@ -45,6 +45,12 @@ Result<void> WriteSource(const ByteSource& source, const std::filesystem::path& 
   return written;
 }
 
+uint64_t BytesOf(const std::vector<CheckpointFile>& files) {
+  uint64_t total = 0;
+  for (const CheckpointFile& file : files) total += file.bytes->size();
+  return total;
+}
+
 Result<void> CreateDirectories(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
@@ -54,17 +60,39 @@ Result<void> CreateDirectories(const std::filesystem::path& directory) {
 
 }  // namespace
 
+Result<void> LocalCheckpoint::Hash(const HashProgress& progress) {
+  const uint64_t total = BytesOf(checkpoint_->files());
+  SIGNUM_ASSIGN(hashed_, HashCheckpoint(*checkpoint_, [&](uint64_t done) {
+                  if (progress) progress(done, total);
+                  return true;
+                }));
+  blobs_ = std::make_shared<CheckpointBlobs>(*checkpoint_, hashed_.recipe);
+  return {};
+}
+
 Result<std::shared_ptr<const LocalCheckpoint>> LocalCheckpoint::Open(
     const std::filesystem::path& directory, const HashProgress& progress) {
   auto out = std::make_shared<LocalCheckpoint>();
   SIGNUM_ASSIGN(out->checkpoint_, Checkpoint::OpenDirectory(directory));
-  uint64_t total = 0;
-  for (const CheckpointFile& file : out->checkpoint_->files()) total += file.bytes->size();
-  SIGNUM_ASSIGN(out->hashed_, HashCheckpoint(*out->checkpoint_, [&](uint64_t done) {
-                  if (progress) progress(done, total);
-                  return true;
-                }));
-  out->blobs_ = std::make_shared<CheckpointBlobs>(*out->checkpoint_, out->hashed_.recipe);
+  out->directory_bytes_ = BytesOf(out->checkpoint_->files());
+  SIGNUM_TRY(out->Hash(progress));
+  return out;
+}
+
+Result<std::shared_ptr<const LocalCheckpoint>> LocalCheckpoint::OpenFineTune(
+    const std::filesystem::path& directory, const LocalCheckpoint& base,
+    const HashProgress& progress) {
+  auto out = std::make_shared<LocalCheckpoint>();
+  SIGNUM_ASSIGN(auto files, Checkpoint::FilesIn(directory));
+  out->directory_bytes_ = BytesOf(files);
+  SIGNUM_ASSIGN(out->checkpoint_, Checkpoint::ParseFineTune(std::move(files)));
+  if (out->checkpoint_->is_adapter()) {
+    SIGNUM_ASSIGN(MergedAdapter merged,
+                  MergeAdapter(base.checkpoint()->files(), *out->checkpoint_));
+    out->checkpoint_ = std::move(merged.checkpoint);
+    out->factors_ = std::move(merged.factors);
+  }
+  SIGNUM_TRY(out->Hash(progress));
   return out;
 }
 
@@ -75,8 +103,10 @@ Result<CompressSummary> DiffCheckpoints(const LocalCheckpoint& base, const Local
   SIGNUM_TRY(CheckArchitecture(base.checkpoint()->config_json(), *base.checkpoint(),
                                fine.checkpoint()->config_json(), *fine.checkpoint()));
   const CheckpointBlobSource blobs(*base.blobs(), *fine.blobs());
+  CompressOptions with_factors = options;
+  with_factors.factors = fine.factors();
   return CompressCheckpoint(*base.checkpoint(), base.base_digest(), *fine.checkpoint(),
-                            fine.recipe(), blobs, options, output, callback);
+                            fine.recipe(), blobs, with_factors, output, callback);
 }
 
 Result<void> ApplyDelta(const LocalCheckpoint& base,

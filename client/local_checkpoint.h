@@ -6,6 +6,7 @@
 
 #include "gpu/checkpoint_blobs.h"
 #include "gpu/compress.h"
+#include "gpu/merged_adapter.h"
 #include "gpu/rebuild.h"
 #include "storage/base/result.h"
 #include "storage/format/checkpoint.h"
@@ -20,12 +21,24 @@ class LocalCheckpoint {
   static Result<std::shared_ptr<const LocalCheckpoint>> Open(const std::filesystem::path& directory,
                                                              const HashProgress& progress);
 
+  // A fine-tune of `base`: the same, or a PEFT LoRA adapter, which is put on the base.
+  static Result<std::shared_ptr<const LocalCheckpoint>> OpenFineTune(
+      const std::filesystem::path& directory, const LocalCheckpoint& base,
+      const HashProgress& progress);
+
+  // Bytes of the files in the directory; checkpoint() may be larger where they are an adapter.
+  uint64_t directory_bytes() const { return directory_bytes_; }
+  const std::shared_ptr<const AdapterFactors>& factors() const { return factors_; }
   const std::shared_ptr<const Checkpoint>& checkpoint() const { return checkpoint_; }
   const std::shared_ptr<const CheckpointBlobs>& blobs() const { return blobs_; }
   const Recipe& recipe() const { return hashed_.recipe; }
   Digest base_digest() const { return hashed_.BaseDigest(); }
 
  private:
+  Result<void> Hash(const HashProgress& progress);
+
+  uint64_t directory_bytes_ = 0;
+  std::shared_ptr<const AdapterFactors> factors_;  // of an adapter, else null
   std::shared_ptr<const Checkpoint> checkpoint_;
   HashedCheckpoint hashed_;
   std::shared_ptr<const CheckpointBlobs> blobs_;

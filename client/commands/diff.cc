@@ -3,6 +3,8 @@
 
 #include "client/commands/command.h"
 #include "client/local_checkpoint.h"
+#include "gpu/budget.h"
+#include "gpu/plan.h"
 
 namespace signum::client {
 
@@ -16,6 +18,9 @@ struct Options {
   std::string method = "none";
   std::string device = "auto";
   int threads = 0;
+  std::string budget;
+  int planes = 1;
+  bool plan = false;
 };
 
 Result<CompressOptions> Choose(const Options& options) {
@@ -30,6 +35,8 @@ Result<CompressOptions> Choose(const Options& options) {
   out.codec = *codec;
   out.scales = *scales;
   out.exact_embeddings = options.embeddings == "exact";
+  out.planes = options.planes;
+  if (!options.budget.empty()) SIGNUM_TRY(ReadBudget(options.budget, out));
   out.device = options.device;
   out.threads = options.threads;
   return out;
@@ -38,32 +45,94 @@ Result<CompressOptions> Choose(const Options& options) {
 nlohmann::json Describe(const Options& options, const LocalCheckpoint& base,
                         const LocalCheckpoint& fine, const CompressSummary& summary) {
   const double weights = static_cast<double>(summary.linear_weights);
-  return {{"file", options.output},
-          {"digest", summary.sealed.digest.Text()},
-          {"size", summary.sealed.size},
-          {"base_digest", base.base_digest().Text()},
-          {"upload", fine.recipe().TotalBytes()},
-          {"ratio", static_cast<double>(fine.recipe().TotalBytes()) /
-                        static_cast<double>(summary.sealed.size)},
-          {"linear",
-           {{"weights", summary.linear_weights},
-            {"bytes", summary.linear_bytes},
-            {"bits_per_weight",
-             weights > 0 ? 8.0 * static_cast<double>(summary.linear_bytes) / weights : 0.0}}}};
+  nlohmann::json out = {
+      {"file", options.output},
+      {"digest", summary.sealed.digest.Text()},
+      {"size", summary.sealed.size},
+      {"base_digest", base.base_digest().Text()},
+      {"upload", fine.directory_bytes()},
+      {"checkpoint", fine.recipe().TotalBytes()},
+      {"ratio",
+       static_cast<double>(fine.directory_bytes()) / static_cast<double>(summary.sealed.size)},
+      {"linear",
+       {{"weights", summary.linear_weights},
+        {"bytes", summary.linear_bytes},
+        {"bits_per_weight",
+         weights > 0 ? 8.0 * static_cast<double>(summary.linear_bytes) / weights : 0.0}}}};
+  if (!summary.choices.empty()) {
+    out["choices"] = summary.choices;
+    out["squared_error"] = summary.squared_error;
+  }
+  return out;
 }
 
-Result<std::shared_ptr<const LocalCheckpoint>> Open(const std::string& directory,
-                                                    const std::string& label) {
-  ProgressLine line(label);
-  return LocalCheckpoint::Open(directory, [&](uint64_t done, uint64_t total) {
-    line.Update(done, total, HumanBytes(done));
-  });
+// A line of progress over the bytes hashed.
+LocalCheckpoint::HashProgress HashLine(const std::string& label) {
+  const auto line = std::make_shared<ProgressLine>(label);
+  return [line](uint64_t done, uint64_t total) { line->Update(done, total, HumanBytes(done)); };
+}
+
+nlohmann::json DescribePlan(const DeltaPlan& plan) {
+  nlohmann::json classes = nlohmann::json::array();
+  for (const PlanClass& each : plan.classes) {
+    classes.push_back({{"class", each.name},
+                       {"tensors", each.tensors},
+                       {"weights", each.weights},
+                       {"fine", each.fine_bytes},
+                       {"delta", each.delta_bytes}});
+  }
+  return {{"classes", std::move(classes)},
+          {"upload", plan.upload},
+          {"size", plan.size},
+          {"ratio", plan.ratio()}};
+}
+
+std::string Ratio(uint64_t fine, uint64_t delta) {
+  return delta == 0 ? "" : Fixed(static_cast<double>(fine) / static_cast<double>(delta), 2) + "x";
+}
+
+std::string FormatPlan(const DeltaPlan& plan) {
+  Table table({"CLASS", "TENSORS", "WEIGHTS", "FINE-TUNE", "DELTA", "BITS/WEIGHT", "RATIO"});
+  for (const PlanClass& each : plan.classes) {
+    const double weights = static_cast<double>(each.weights);
+    table.Add(
+        {each.name, std::to_string(each.tensors), std::to_string(each.weights),
+         HumanBytes(each.fine_bytes), HumanBytes(each.delta_bytes),
+         each.weights == 0 ? "" : Fixed(8 * static_cast<double>(each.delta_bytes) / weights, 3),
+         each.weights == 0 ? "" : Ratio(each.fine_bytes, each.delta_bytes)});
+  }
+  table.Add({"all", "", "", HumanBytes(plan.upload), HumanBytes(plan.size), "",
+             Ratio(plan.upload, plan.size)});
+  return table.Format();
+}
+
+// Sizes from headers alone; nothing is hashed or written.
+Result<void> Plan(const CommandContext& context, const Options& options,
+                  const CompressOptions& chosen) {
+  SIGNUM_ASSIGN(const auto base, Checkpoint::OpenDirectory(options.base));
+  SIGNUM_ASSIGN(const auto fine, Checkpoint::OpenDirectory(options.fine));
+  SIGNUM_ASSIGN(const DeltaPlan plan, PlanDelta(*base, *fine, chosen));
+  if (context.json) {
+    PrintJson(DescribePlan(plan));
+  } else {
+    PrintText(FormatPlan(plan));
+  }
+  return {};
 }
 
 Result<void> Run(const CommandContext& context, const Options& options) {
   SIGNUM_ASSIGN(const CompressOptions chosen, Choose(options));
-  SIGNUM_ASSIGN(const auto base, Open(options.base, "hash base"));
-  SIGNUM_ASSIGN(const auto fine, Open(options.fine, "hash fine-tune"));
+  if (options.plan && !options.budget.empty()) {
+    return Fail(Errc::kInvalid, "bad_option", "--plan looks at headers only, --budget at weights");
+  }
+  if (options.plan) return Plan(context, options, chosen);
+  if (options.output.empty()) {
+    return Fail(Errc::kInvalid, "bad_option",
+                "-o FILE is required (or --plan, which writes nothing)");
+  }
+  SIGNUM_ASSIGN(const auto base, LocalCheckpoint::Open(options.base, HashLine("hash base")));
+  SIGNUM_ASSIGN(const auto fine,
+                LocalCheckpoint::OpenFineTune(options.fine, *base, HashLine("hash fine-tune")));
   ProgressLine line("compress");
   SIGNUM_ASSIGN(
       const CompressSummary summary,
@@ -75,7 +144,7 @@ Result<void> Run(const CommandContext& context, const Options& options) {
   if (context.json) {
     PrintJson(report);
   } else {
-    PrintText(options.output + ": " + HumanBytes(fine->recipe().TotalBytes()) + " became " +
+    PrintText(options.output + ": " + HumanBytes(fine->directory_bytes()) + " became " +
               HumanBytes(summary.sealed.size) + " (" + Fixed(report["ratio"], 2) + "x), " +
               Fixed(report["linear"]["bits_per_weight"], 3) + " bits a linear weight, " +
               summary.sealed.digest.Text() + "\n");
@@ -88,12 +157,25 @@ Result<void> Run(const CommandContext& context, const Options& options) {
 CommandRun AddDiff(CLI::App& app, const CommandContext& context) {
   auto options = std::make_shared<Options>();
   app.add_option("BASE_DIR", options->base, "Checkpoint directory of the base")->required();
-  app.add_option("FINE_DIR", options->fine, "Checkpoint directory of the fine-tune")->required();
-  app.add_option("-o,--output", options->output, "Delta file to write")->required();
-  app.add_option("--codec", options->codec, "Codec of linear weights: sign1 (default) or raw")
-      ->check(CLI::IsMember({"sign1", "raw"}));
+  app.add_option("FINE_DIR", options->fine,
+                 "Checkpoint directory of the fine-tune, or a PEFT LoRA adapter's")
+      ->required();
+  app.add_option("-o,--output", options->output, "Delta file to write");
+  app.add_flag("--plan", options->plan,
+               "Write nothing: print what the delta of a full fine-tune takes, from headers alone");
+  app.add_option("--codec", options->codec,
+                 "Codec of linear weights: sign1 (default; sparse or low-rank ones are found), "
+                 "lowrank or raw")
+      ->check(CLI::IsMember({"sign1", "lowrank", "raw"}));
   app.add_option("--scales", options->scales, "tensor, row or row+col (default)")
       ->check(CLI::IsMember({"tensor", "row", "row+col"}));
+  app.add_option("--planes", options->planes,
+                 "Planes of signs, 1 (default) to 8: each one more bit a weight for what is left")
+      ->check(CLI::Range(1, kMaxPlanes));
+  app.add_option(
+      "--budget", options->budget,
+      "Largest size of the delta, in bytes or as 12x (the fine-tune's over 12): codec and "
+      "planes are chosen by error per byte");
   app.add_option("--embeddings", options->embeddings, "onebit (default) or exact")
       ->check(CLI::IsMember({"onebit", "exact"}));
   app.add_option("--method", options->method, "none: least-squares scales (the only one so far)");

@@ -11,7 +11,8 @@ namespace signum::client {
 namespace {
 
 struct Options {
-  std::string model, directory, base, codec, scales, embeddings;
+  std::string model, directory, base, codec, scales, embeddings, budget;
+  int planes = 1;
   std::string method = "none";
   bool wait = false;
   bool no_keep_exact = false;
@@ -21,6 +22,8 @@ nlohmann::json Spec(const Options& options, const std::string& upload) {
   nlohmann::json spec = {{"upload", upload}, {"base", options.base}, {"method", options.method}};
   if (!options.codec.empty()) spec["codec"] = options.codec;
   if (!options.scales.empty()) spec["scales"] = options.scales;
+  if (options.planes != 1) spec["planes"] = options.planes;
+  if (!options.budget.empty()) spec["budget"] = options.budget;
   if (!options.embeddings.empty()) spec["embeddings"] = options.embeddings;
   if (options.no_keep_exact) spec["keep_exact"] = false;
   return spec;
@@ -71,12 +74,17 @@ Result<void> Run(const CommandContext& context, const Options& options) {
 CommandRun AddPush(CLI::App& app, const CommandContext& context) {
   auto options = std::make_shared<Options>();
   app.add_option("TENANT/MODEL", options->model, "What to publish")->required();
-  app.add_option("DIR", options->directory, "Checkpoint directory of the fine-tune")->required();
+  app.add_option("DIR", options->directory,
+                 "Checkpoint directory of the fine-tune, or a PEFT LoRA adapter's")
+      ->required();
   app.add_option("--base", options->base, "Name of the base it was tuned from")->required();
   app.add_flag("--wait", options->wait, "Wait until the delta is ready");
-  app.add_option("--codec", options->codec, "Codec of linear weights: sign1 (default) or raw");
+  app.add_option("--codec", options->codec,
+                 "Codec of linear weights: sign1 (default), lowrank or raw");
   app.add_option("--scales", options->scales, "tensor, row or row+col (default)")
       ->check(CLI::IsMember({"tensor", "row", "row+col"}));
+  app.add_option("--planes", options->planes, "Planes of signs, 1 (default) to 8");
+  app.add_option("--budget", options->budget, "Largest size of the delta: bytes, or 12x");
   app.add_option("--embeddings", options->embeddings, "onebit (default) or exact")
       ->check(CLI::IsMember({"onebit", "exact"}));
   app.add_option("--method", options->method, "none: least-squares scales (the only one so far)");

@@ -75,6 +75,8 @@ class Delta:
             return "sign1-sparse"
         if f"{name}.rows" in self.parts:
             return "rows"
+        if f"{name}.lora_a" in self.parts:
+            return "lowrank"
         if f"{name}.sign" in self.parts:
             return "sign1"
         return "raw" if name in self.parts else "same"
@@ -82,13 +84,17 @@ class Delta:
     def floats(self, name):
         return np.frombuffer(self.parts[name][2], "<f4")
 
-    def scales(self, name, rows, columns):
+    def planes(self, name):
+        """What further planes' parts end with: "", ".1" and so on, as many as there are."""
+        return [end for end in ["", *(f".{n}" for n in range(1, 8))] if f"{name}.sign{end}" in self.parts]
+
+    def scales(self, name, rows, columns, end=""):
         """float32 [rows, columns]: s_row * s_col, rounded once."""
-        if f"{name}.scale" in self.parts:
-            return np.full((rows, columns), self.floats(f"{name}.scale")[0], np.float32)
-        scale = self.floats(f"{name}.scale.row")[:, None]
-        if f"{name}.scale.col" in self.parts:
-            scale = scale * self.floats(f"{name}.scale.col")[None, :]
+        if f"{name}.scale{end}" in self.parts:
+            return np.full((rows, columns), self.floats(f"{name}.scale{end}")[0], np.float32)
+        scale = self.floats(f"{name}.scale.row{end}")[:, None]
+        if f"{name}.scale.col{end}" in self.parts:
+            scale = scale * self.floats(f"{name}.scale.col{end}")[None, :]
         return np.broadcast_to(scale, (rows, columns)).astype(np.float32)
 
     def signs(self, name, rows, columns):
@@ -106,18 +112,31 @@ class Delta:
 
     def _sign1(self, name, base, dtype):
         values = widen(base)
-        scale = self.scales(name, *values.shape)
-        bits = self.signs(name, *values.shape)
-        return narrow(np.where(bits, values + scale, values - scale), dtype)
+        for end in self.planes(name):
+            bits = unpack(self.parts[f"{name}.sign{end}"][2], *values.shape)
+            scale = self.scales(name, *values.shape, end)
+            values = np.where(bits, values + scale, values - scale)
+        return narrow(values, dtype)
 
     def _sign1_sparse(self, name, base, dtype):
         values = widen(base)
         changed = unpack(self.parts[f"{name}.mask"][2], *values.shape)
-        grew = np.zeros_like(changed)
-        grew[changed] = unpack(self.parts[f"{name}.sign"][2], 1, int(changed.sum()))[0]
-        scale = self.scales(name, *values.shape)
-        moved = np.where(grew, values + scale, values - scale)
-        return narrow(np.where(changed, moved, values), dtype)
+        for end in self.planes(name):
+            grew = np.zeros_like(changed)
+            grew[changed] = unpack(self.parts[f"{name}.sign{end}"][2], 1, int(changed.sum()))[0]
+            scale = self.scales(name, *values.shape, end)
+            moved = np.where(grew, values + scale, values - scale)
+            values = np.where(changed, moved, values)
+        return narrow(values, dtype)
+
+    def _lowrank(self, name, base, dtype):
+        values = widen(base)
+        a, b = widen(self.parts[f"{name}.lora_a"]), widen(self.parts[f"{name}.lora_b"])
+        scale = self.floats(f"{name}.scale")[0] if f"{name}.scale" in self.parts else np.float32(1)
+        product = np.zeros_like(values)
+        for row, column in zip(a, b.T):
+            product += column[:, None] * row[None, :]
+        return narrow(values + scale * product, dtype)
 
     def _rows(self, name, base, dtype):
         values = widen(base)
@@ -127,11 +146,12 @@ class Delta:
         out[:len(values)] = np.frombuffer(narrow(values, dtype), np.uint8).reshape(-1, width)
         signed = 0
         if f"{name}.sign" in self.parts:
-            scale = self.floats(f"{name}.scale.row")[:, None]
-            signed = len(scale)
-            bits = unpack(self.parts[f"{name}.sign"][2], signed, values.shape[1])
-            old = values[rows[:signed]]
-            moved = np.where(bits, old + scale, old - scale)
+            signed = len(self.floats(f"{name}.scale.row"))
+            moved = values[rows[:signed]]
+            for end in self.planes(name):
+                scale = self.floats(f"{name}.scale.row{end}")[:, None]
+                bits = unpack(self.parts[f"{name}.sign{end}"][2], signed, values.shape[1])
+                moved = np.where(bits, moved + scale, moved - scale)
             out[rows[:signed]] = np.frombuffer(narrow(moved, dtype), np.uint8).reshape(-1, width)
         if f"{name}.values" in self.parts:
             exact = self.parts[f"{name}.values"][2]
