@@ -8,6 +8,7 @@
 #include "server/stored_models.h"
 #include "server/upload_access.h"
 #include "storage/base/file.h"
+#include "storage/format/adapter.h"
 #include "storage/format/manifest.h"
 #include "storage/uploads.h"
 
@@ -82,7 +83,7 @@ Result<void> CompressJob::Ingest() {
   const bool need_upload = !version_->recipe || !asked_.keep_exact;
   if (need_upload) {
     SIGNUM_ASSIGN(auto files, context_.uploads.OpenFiles(version_->upload));
-    SIGNUM_ASSIGN(uploaded_, Checkpoint::Parse(std::move(files)));
+    SIGNUM_ASSIGN(uploaded_, Checkpoint::ParseFineTune(std::move(files)));
     SIGNUM_TRY(asked_.keep_exact ? IngestExactly(*uploaded_) : HashOnly(*uploaded_));
   }
   return OpenFine();
@@ -111,6 +112,7 @@ Result<void> CompressJob::HashOnly(const Checkpoint& checkpoint) {
 // From here on an exactly kept upload is read from the store: a job that starts again does not need
 // the staged files.
 Result<void> CompressJob::OpenFine() {
+  if (!asked_.keep_exact && uploaded_->is_adapter()) return PutOnBase(*uploaded_);
   if (!asked_.keep_exact) {
     architecture_ = ArchitectureOf(uploaded_->config_json());
     blobs_ = std::make_unique<JobBlobs>(
@@ -119,6 +121,11 @@ Result<void> CompressJob::OpenFine() {
     return {};
   }
   SIGNUM_ASSIGN(const auto stored, StoredCheckpoint::Open(context_.objects, *version_->recipe));
+  SIGNUM_ASSIGN(auto files, FilesOf(*stored));
+  if (IsAdapter(files)) {
+    SIGNUM_ASSIGN(uploaded_, Checkpoint::ParseFineTune(std::move(files)));
+    return PutOnBase(*uploaded_);
+  }
   SIGNUM_ASSIGN(const auto config, stored->OpenFile("config.json"));
   SIGNUM_ASSIGN(const std::string text, ReadAll(*config, kMaxSafetensorsHeader));
   architecture_ = ArchitectureOf(text);
@@ -131,6 +138,24 @@ Result<void> CompressJob::OpenFine() {
   return {};
 }
 
+// What nodes run of an adapter is the base with its weights added, so that is what the delta's
+// recipe describes; the version's recipe stays that of the upload.
+Result<void> CompressJob::PutOnBase(const Checkpoint& adapter) {
+  SIGNUM_ASSIGN(const auto base_files, FilesOf(*base_));
+  SIGNUM_ASSIGN(MergedAdapter merged, MergeAdapter(base_files, adapter));
+  // As long as the upload, whose bytes the phase counts.
+  SIGNUM_ASSIGN(HashedCheckpoint hashed, HashCheckpoint(*merged.checkpoint, [this](uint64_t) {
+                  return progress_.Step(version_->upload_bytes);
+                }));
+  architecture_ = ArchitectureOf(merged.checkpoint->config_json());
+  recipe_ = std::move(hashed.recipe);
+  blobs_ = std::make_unique<JobBlobs>(
+      base_objects_, std::make_shared<const CheckpointBlobs>(*merged.checkpoint, recipe_));
+  fine_ = std::move(merged.checkpoint);
+  factors_ = std::move(merged.factors);
+  return {};
+}
+
 // ---- compress
 
 Result<void> CompressJob::Compress() {
@@ -138,6 +163,7 @@ Result<void> CompressJob::Compress() {
   CompressOptions options = asked_.ForCompressor();
   options.device = options_.device;
   options.threads = options_.threads_per_job;
+  options.factors = factors_;
   const auto step = [this](const CompressProgress& progress) {
     return progress_.Step(progress.bytes_done);
   };

@@ -40,6 +40,7 @@ class CompressJob {
   Result<void> IngestExactly(const Checkpoint& checkpoint);
   Result<void> HashOnly(const Checkpoint& checkpoint);
   Result<void> OpenFine();
+  Result<void> PutOnBase(const Checkpoint& adapter);
   Result<void> Compress();
   Result<void> Verify();
   Result<RebuiltFile> RebuildAndHash(const Rebuilder& rebuilder, const RecipeFile& file,
@@ -60,8 +61,9 @@ class CompressJob {
   std::string architecture_;
   std::shared_ptr<const StoredCheckpoint> base_;
   std::shared_ptr<const RecipeObjects> base_objects_;
-  std::shared_ptr<const Checkpoint> uploaded_;    // where the exact upload is not kept
-  std::shared_ptr<const CheckpointSource> fine_;  // the stored checkpoint, or uploaded_
+  std::shared_ptr<const Checkpoint> uploaded_;     // where the exact upload is not kept
+  std::shared_ptr<const CheckpointSource> fine_;   // the stored checkpoint, or uploaded_
+  std::shared_ptr<const AdapterFactors> factors_;  // of an upload that is an adapter
   std::unique_ptr<BlobSource> blobs_;
   Recipe recipe_;
   CompressSummary summary_;

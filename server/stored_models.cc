@@ -21,6 +21,15 @@ Result<std::shared_ptr<const ByteSource>> RecipeObjects::OpenBlob(const Digest& 
   return objects_.Open(digest);
 }
 
+Result<std::vector<CheckpointFile>> FilesOf(const StoredCheckpoint& checkpoint) {
+  std::vector<CheckpointFile> files;
+  for (const RecipeFile& file : checkpoint.recipe().files) {
+    SIGNUM_ASSIGN(auto bytes, checkpoint.OpenFile(file.path));
+    files.push_back({file.path, std::move(bytes)});
+  }
+  return files;
+}
+
 Result<std::shared_ptr<const StoredCheckpoint>> StoredModels::OpenCheckpoint(const Digest& recipe) {
   if (auto known = checkpoints_.Find(recipe)) return known;
   SIGNUM_ASSIGN(auto opened, StoredCheckpoint::Open(objects_, recipe));

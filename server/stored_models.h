@@ -7,6 +7,7 @@
 #include "gpu/rebuild.h"
 #include "server/lru_cache.h"
 #include "storage/catalog.h"
+#include "storage/format/checkpoint.h"
 #include "storage/object_store.h"
 
 namespace signum {
@@ -24,6 +25,9 @@ class RecipeObjects final : public BaseBlobs {
   const ObjectStore& objects_;
   std::unordered_set<Digest> digests_;
 };
+
+// The files of a stored checkpoint, as Checkpoint::Parse takes them.
+Result<std::vector<CheckpointFile>> FilesOf(const StoredCheckpoint& checkpoint);
 
 // Checkpoints of the store opened for reading, the last used kept open: parsing recipes, headers
 // and delta files costs more than a range of their bytes. Thread-safe.

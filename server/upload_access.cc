@@ -45,9 +45,11 @@ Result<Upload> AccessUnusedUpload(App& app, const http::Request& request, std::s
 }
 
 Result<std::shared_ptr<const Checkpoint>> OpenUploadedCheckpoint(App& app, std::string_view upload,
-                                                                 bool allow_not_finite) {
+                                                                 bool allow_not_finite,
+                                                                 bool fine_tune) {
   SIGNUM_ASSIGN(auto files, app.uploads.OpenFiles(upload));
-  SIGNUM_ASSIGN(auto checkpoint, Checkpoint::Parse(std::move(files)));
+  SIGNUM_ASSIGN(auto checkpoint, fine_tune ? Checkpoint::ParseFineTune(std::move(files))
+                                           : Checkpoint::Parse(std::move(files)));
   if (!allow_not_finite) SIGNUM_TRY(CheckAllFinite(*checkpoint));
   return checkpoint;
 }

@@ -23,10 +23,12 @@ Result<Upload> AccessUpload(App& app, const http::Request& request, std::string_
 // version is being made from it.
 Result<Upload> AccessUnusedUpload(App& app, const http::Request& request, std::string_view id);
 
-// A complete upload parsed as a checkpoint. Unless `allow_not_finite`, every float is looked at:
-// Errc::kUnusable "not_finite" names file, tensor and byte.
+// A complete upload parsed as a checkpoint, a `fine_tune` as one or as a PEFT adapter. Unless
+// `allow_not_finite`, every float is looked at: Errc::kUnusable "not_finite" names file, tensor and
+// byte.
 Result<std::shared_ptr<const Checkpoint>> OpenUploadedCheckpoint(App& app, std::string_view upload,
-                                                                 bool allow_not_finite);
+                                                                 bool allow_not_finite,
+                                                                 bool fine_tune = false);
 
 // config.json's first entry of `architectures`, or its model_type, or "unknown".
 std::string ArchitectureOf(std::string_view config_json);

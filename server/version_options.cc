@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "gpu/budget.h"
 #include "storage/format/canonical_json.h"
 
 namespace signum {
@@ -18,8 +19,9 @@ Result<Codec> ReadCodec(Fields& body) {
   SIGNUM_ASSIGN(const auto name, body.OptionalString("codec"));
   if (!name) return Codec::kSign1;
   const auto codec = CodecFromName(*name);
-  if (codec != Codec::kSign1 && codec != Codec::kRaw) {
-    return Unsupported("codec", *name, "sign1 (sign1-sparse is chosen by itself), raw");
+  if (codec != Codec::kSign1 && codec != Codec::kLowrank && codec != Codec::kRaw) {
+    return Unsupported("codec", *name,
+                       "sign1 (sign1-sparse and lowrank are chosen by themselves), lowrank, raw");
   }
   return *codec;
 }
@@ -30,6 +32,28 @@ Result<ScaleKind> ReadScales(Fields& body) {
   const auto kind = ScaleKindFromName(*name);
   if (!kind) return Unsupported("scales", *name, "tensor, row, row+col");
   return *kind;
+}
+
+Result<int> ReadPlanes(Fields& body) {
+  if (body.Find("planes") == nullptr) return 1;
+  SIGNUM_ASSIGN(const uint64_t planes, body.Number("planes"));
+  if (planes < 1 || planes > kMaxPlanes) {
+    return Unsupported("planes", std::to_string(planes), "1 to " + std::to_string(kMaxPlanes));
+  }
+  return static_cast<int>(planes);
+}
+
+// A number of bytes, or a string as "12x". Codec and planes are what it chooses.
+Result<std::string> ReadBudgetField(Fields& body, const VersionOptions& options) {
+  const nlohmann::json* value = body.Find("budget");
+  if (value == nullptr) return std::string();
+  std::string text = value->is_string() ? value->get<std::string>() : value->dump();
+  CompressOptions read;
+  if (!ReadBudget(text, read)) {
+    return Unsupported("budget", text, "a number of bytes, or a ratio of at least 1, as \"12x\"");
+  }
+  if (options.codec == Codec::kSign1 && options.planes == 1) return text;
+  return Unsupported("budget", text, "only without codec and planes, which it chooses");
 }
 
 Result<bool> ReadExactEmbeddings(Fields& body) {
@@ -63,6 +87,8 @@ Result<VersionOptions> VersionOptions::Read(Fields& body) {
   VersionOptions options;
   SIGNUM_ASSIGN(options.codec, ReadCodec(body));
   SIGNUM_ASSIGN(options.scales, ReadScales(body));
+  SIGNUM_ASSIGN(options.planes, ReadPlanes(body));
+  SIGNUM_ASSIGN(options.budget, ReadBudgetField(body, options));
   SIGNUM_ASSIGN(options.exact_embeddings, ReadExactEmbeddings(body));
   SIGNUM_TRY(CheckMethod(body));
   SIGNUM_ASSIGN(options.keep_exact, body.Bool("keep_exact", true));
@@ -80,6 +106,8 @@ Result<VersionOptions> VersionOptions::FromJson(std::string_view json) {
   }
   options.codec = *codec;
   options.scales = *scales;
+  options.planes = stored.value("planes", 1);
+  options.budget = stored.value("budget", "");
   options.exact_embeddings = stored.value("embeddings", "") == "exact";
   options.method = stored.value("method", "none");
   options.keep_exact = stored.value("keep_exact", true);
@@ -88,15 +116,23 @@ Result<VersionOptions> VersionOptions::FromJson(std::string_view json) {
 }
 
 nlohmann::json VersionOptions::ToJson() const {
-  return {{"codec", CodecName(codec)},  {"scales", ScaleKindName(scales)},
-          {"embeddings", Embeddings()}, {"method", method},
-          {"keep_exact", keep_exact},   {"allow_not_finite", allow_not_finite}};
+  nlohmann::json json = {{"codec", CodecName(codec)},
+                         {"scales", ScaleKindName(scales)},
+                         {"planes", planes},
+                         {"embeddings", Embeddings()},
+                         {"method", method},
+                         {"keep_exact", keep_exact},
+                         {"allow_not_finite", allow_not_finite}};
+  if (!budget.empty()) json["budget"] = budget;
+  return json;
 }
 
 CompressOptions VersionOptions::ForCompressor() const {
   CompressOptions options;
   options.codec = codec;
   options.scales = scales;
+  options.planes = planes;
+  if (!budget.empty()) (void)ReadBudget(budget, options);  // checked when it was asked for
   options.exact_embeddings = exact_embeddings;
   options.allow_not_finite = allow_not_finite;
   return options;

@@ -15,14 +15,17 @@ namespace signum {
 struct VersionOptions {
   Codec codec = Codec::kSign1;
   ScaleKind scales = ScaleKind::kRowCol;
+  int planes = 1;
+  std::string budget;  // bytes or "12x" (gpu/budget.h); empty: none
   bool exact_embeddings = false;
   std::string method = "none";
   bool keep_exact = true;
   bool allow_not_finite = false;
 
-  // Reads codec, scales, embeddings, method, distill, keep_exact, allow_not_finite and gate of a
-  // request. Errc::kUnusable: unsupported_codec, unsupported_scales, unsupported_embeddings,
-  // unsupported_method, unsupported_gate; each names the field and what is possible.
+  // Reads codec, scales, planes, budget, embeddings, method, distill, keep_exact, allow_not_finite
+  // and gate of a request. Errc::kUnusable: unsupported_codec, unsupported_scales,
+  // unsupported_planes, unsupported_budget, unsupported_embeddings, unsupported_method,
+  // unsupported_gate; each names the field and what is possible.
   static Result<VersionOptions> Read(Fields& body);
   static Result<VersionOptions> FromJson(std::string_view json);  // kCorrupt "bad_record"
 

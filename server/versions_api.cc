@@ -2,6 +2,7 @@
 #include <optional>
 #include <utility>
 
+#include "gpu/merged_adapter.h"
 #include "server/app.h"
 #include "server/audit_log.h"
 #include "server/change.h"
@@ -10,6 +11,7 @@
 #include "server/http/conditional.h"
 #include "server/principal.h"
 #include "server/resources.h"
+#include "server/stored_models.h"
 #include "server/upload_access.h"
 #include "server/version_options.h"
 #include "storage/base/name.h"
@@ -47,6 +49,11 @@ Result<BaseRecord> FindBase(const App& app, const std::string& name) {
 
 Result<void> CheckFits(const App& app, const BaseRecord& base, const Checkpoint& fine) {
   SIGNUM_ASSIGN(const auto stored, StoredCheckpoint::Open(app.objects, base.recipe));
+  if (fine.is_adapter()) {
+    SIGNUM_ASSIGN(const auto base_files, FilesOf(*stored));
+    SIGNUM_TRY(MergeAdapter(base_files, fine));
+    return {};
+  }
   SIGNUM_ASSIGN(const auto config, stored->OpenFile("config.json"));
   SIGNUM_ASSIGN(const std::string base_config, ReadAll(*config, kMaxSafetensorsHeader));
   return CheckArchitecture(base_config, *stored, fine.config_json(), fine);
@@ -129,7 +136,7 @@ Result<http::Response> CreateVersion(App& app, const http::Request& request,
     return AcceptedAnswer(request, *earlier);
   }
   SIGNUM_ASSIGN(const auto checkpoint,
-                OpenUploadedCheckpoint(app, asked.upload, asked.options.allow_not_finite));
+                OpenUploadedCheckpoint(app, asked.upload, asked.options.allow_not_finite, true));
   SIGNUM_TRY(CheckFits(app, base, *checkpoint));
   SIGNUM_ASSIGN(const VersionRecord version,
                 QueueVersion(app, request, params, asked, base, TotalBytes(*checkpoint)));
