@@ -7,19 +7,22 @@
 #include "gpu/kernels/element.h"
 
 // One element at a time: what the references use, and what the vector code must equal bit for bit.
+// constexpr so that CUDA kernels may call them (--expt-relaxed-constexpr).
 namespace signum::kernels {
 
-inline float FromBf16(uint16_t h) { return std::bit_cast<float>(static_cast<uint32_t>(h) << 16); }
+constexpr float FromBf16(uint16_t h) {
+  return std::bit_cast<float>(static_cast<uint32_t>(h) << 16);
+}
 
 // Rounds to nearest, ties to even. A NaN keeps its upper payload and becomes quiet.
-inline uint16_t ToBf16(float value) {
+constexpr uint16_t ToBf16(float value) {
   const uint32_t u = std::bit_cast<uint32_t>(value);
   if ((u & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((u >> 16) | 0x40u);
   return static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
 // Exact, subnormals too (computed without touching float32 subnormals, whatever the FPU's flags).
-inline float FromF16(uint16_t h) {
+constexpr float FromF16(uint16_t h) {
   constexpr uint32_t kBias = 112u << 23;
   constexpr uint32_t kSubnormal = 113u << 23;
   const uint32_t magnitude = (h & 0x7fffu) << 13;
@@ -35,7 +38,7 @@ inline float FromF16(uint16_t h) {
 }
 
 // Rounds to nearest, ties to even; overflow gives infinity, every NaN 0x7e00 with its sign.
-inline uint16_t ToF16(float value) {
+constexpr uint16_t ToF16(float value) {
   constexpr uint32_t kOverflow = 143u << 23;  // 65536
   constexpr uint32_t kNormal = 113u << 23;    // 2^-14
   constexpr uint32_t kRounding = 126u << 23;  // adding 0.5 leaves the subnormal in the low bits

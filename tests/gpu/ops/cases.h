@@ -18,6 +18,9 @@ std::vector<Case> SampleCases();
 std::vector<Case> SignMatrixCases();
 std::vector<Case> AdamwCases();
 std::vector<Case> BackendCases();
+std::vector<Case> DeltaCases();
+std::vector<Case> SignProductCases();
+std::vector<Case> ChunkDigestCases();
 
 // All of them.
 std::vector<Case> OpCases();

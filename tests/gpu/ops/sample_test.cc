@@ -34,7 +34,7 @@ void Greedy(Backend& backend, Report& report) {
 void Distribution(Backend& backend, Report& report) {
   const Floats row = {0.5F, -1.0F, 2.0F, 0.0F, 1.0F};
   const float temperature = 0.7F;
-  const size_t draws = 2000;
+  const size_t draws = 400;
   Floats logits;
   Floats uniform;
   for (size_t i = 0; i < draws; ++i) {

@@ -1,53 +1,12 @@
 #include "gpu/ops/sign_matrix.h"
 
 #include "tests/gpu/ops/cases.h"
+#include "tests/gpu/ops/test_plane.h"
 
 namespace signum::ops {
 namespace {
 
 using kernels::Element;
-
-// A plane and what it is on the device.
-struct TestPlane {
-  std::vector<uint8_t> sign, mask;
-  Floats row, col;
-  bool one_row_scale;
-};
-TestPlane RandomTestPlane(std::mt19937& random, int64_t rows, int64_t columns, unsigned form) {
-  TestPlane plane;
-  plane.sign = RandomPlane(random, rows, columns);
-  plane.one_row_scale = (form & 1) != 0;
-  plane.row = RandomFloats(random, plane.one_row_scale ? 1 : rows);
-  if ((form & 2) != 0) plane.mask = RandomPlane(random, rows, columns);
-  if ((form & 4) != 0) plane.col = RandomFloats(random, columns);
-  return plane;
-}
-
-struct OnDevicePlane {
-  OnDevice<uint8_t> sign, mask;
-  OnDevice<float> row, col;
-  SignPlane get;
-
-  OnDevicePlane(Backend& backend, const TestPlane& plane)
-      : sign(backend, plane.sign),
-        mask(backend, plane.mask),
-        row(backend, plane.row),
-        col(backend, plane.col),
-        get{sign.data(), plane.mask.empty() ? nullptr : mask.data(), row.data(),
-            plane.col.empty() ? nullptr : col.data(), plane.one_row_scale} {}
-};
-
-// S_ij and its scales.
-double SignAt(const TestPlane& p, int64_t columns, int64_t i, int64_t j) {
-  if (!p.mask.empty() && !BitAt(p.mask, columns, i, j)) return 0;
-  return BitAt(p.sign, columns, i, j) ? 1 : -1;
-}
-float RowAt(const TestPlane& p, int64_t i) {
-  return p.row[p.one_row_scale ? 0 : static_cast<size_t>(i)];
-}
-float ColAt(const TestPlane& p, int64_t j) {
-  return p.col.empty() ? 1 : p.col[static_cast<size_t>(j)];
-}
 
 struct MaterializeShape {
   int64_t rows, columns;

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "gpu/ops/sign_matrix.h"
+
+namespace signum::ops {
+
+// A linear layer for a batch in which each row belongs to a tenant of its own choice:
+//   y[b, :] = x[b, :] · (W + row_t ⊙ S_t ⊙ col_t)ᵀ,   t = tenants[b]
+// W [rows, columns] of base_type is shared; deltas[t] is tenant t's plane; a tenant of -1 has none.
+// Made for few rows of x (one token a sequence): the weights and each delta are read about once.
+struct TenantProductArgs {
+  kernels::Element base_type = kernels::Element::kF32;
+  const void* base = nullptr;
+  const SignPlane* deltas = nullptr;  // in the backend's memory, as all they point to
+  const int32_t* tenants = nullptr;   // [m]
+  const float* x = nullptr;           // [m, columns]
+  float* y = nullptr;                 // [m, rows]
+  int64_t m = 0, rows = 0, columns = 0;
+};
+void TenantProduct(const TenantProductArgs& args);
+
+}  // namespace signum::ops

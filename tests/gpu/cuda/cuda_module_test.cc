@@ -1,0 +1,63 @@
+#include "gpu/cuda_module.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "gpu/cuda/loader.h"
+
+namespace signum {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(OpenBackend, GivesTheCpuWhereItIsAskedFor) {
+  std::string why = "old";
+  const auto backend = OpenBackend("cpu", {}, &why);
+  ASSERT_TRUE(backend.has_value());
+  EXPECT_EQ((*backend)->name(), "cpu");
+  EXPECT_EQ(why, "");
+}
+
+TEST(OpenBackend, AutoNeverFails) {
+  std::string why;
+  const auto backend = OpenBackend("auto", {}, &why);
+  ASSERT_TRUE(backend.has_value());
+  if ((*backend)->name() == "cpu") {
+    EXPECT_THAT(why, HasSubstr("running on the CPU: "));
+    EXPECT_EQ(why.find('\n'), std::string::npos);
+  } else {
+    EXPECT_EQ(why, "");
+  }
+}
+
+TEST(OpenBackend, NamesWhatACudaDeviceLacks) {
+  const auto backend = OpenBackend("cuda:99");
+  ASSERT_TRUE(backend.has_error());
+  EXPECT_EQ(backend.error().code, Errc::kUnavailable);
+  EXPECT_EQ(backend.error().reason, "no_cuda");
+  EXPECT_THAT(backend.error().message, HasSubstr("cuda:99: "));
+}
+
+TEST(OpenBackend, RefusesOtherNames) {
+  for (const char* name : {"", "gpu", "cuda", "cuda:", "cuda:x", "cuda:1x", "cuda:-1", "CPU"}) {
+    const auto backend = OpenBackend(name);
+    ASSERT_TRUE(backend.has_error()) << name;
+    EXPECT_EQ(backend.error().code, Errc::kInvalid) << name;
+    EXPECT_EQ(backend.error().reason, "bad_device") << name;
+  }
+}
+
+// Only where there is a driver does the search come as far as the module.
+TEST(OpenBackend, ReportsAModuleThatIsNotThere) {
+  setenv("SIGNUM_CUDA_MODULE", "/nonexistent/module.so", 1);
+  std::string why;
+  const auto backend = cuda::LoadBackend({}, &why);
+  unsetenv("SIGNUM_CUDA_MODULE");
+  EXPECT_EQ(backend, nullptr);
+  EXPECT_THAT(why, testing::AnyOf(HasSubstr("no NVIDIA driver"), HasSubstr("/nonexistent")));
+}
+
+}  // namespace
+}  // namespace signum

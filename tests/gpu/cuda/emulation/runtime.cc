@@ -1,0 +1,110 @@
+#include <cstdlib>
+#include <utility>
+
+#include "tests/gpu/cuda/emulation/cublas_v2.h"
+#include "tests/gpu/cuda/emulation/cuda_runtime.h"
+
+// The runtime's functions over the host's memory.
+
+namespace {
+
+constexpr size_t kAlignment = 256;
+constexpr size_t kMemory = size_t{1} << 36;
+
+cudaError_t last_error = cudaSuccess;
+
+cudaError_t Remember(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+
+}  // namespace
+
+unsigned __ballot_sync(unsigned mask, bool condition) {
+  unsigned bits = 0;
+  for (int lane = 0; lane < 32; ++lane) {
+    bits |= static_cast<unsigned>(__shfl_sync(mask, condition ? 1 : 0, lane)) << lane;
+  }
+  return bits;
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+  return Remember(device == 0 ? cudaSuccess : cudaErrorInvalidValue);
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  *value = attribute == cudaDevAttrMultiProcessorCount      ? 4
+           : attribute == cudaDevAttrComputeCapabilityMajor ? 9
+                                                            : 0;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = new EmulatedStream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new EmulatedEvent;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+
+cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  if (bytes > kMemory) return Remember(cudaErrorMemoryAllocation);
+  *memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  return *memory == nullptr ? Remember(cudaErrorMemoryAllocation) : cudaSuccess;
+}
+cudaError_t cudaFree(void* memory) {
+  std::free(memory);
+  return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void** memory, size_t bytes) { return cudaMalloc(memory, bytes); }
+cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
+  if (bytes > 0) std::memset(memory, value, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t width, size_t height,
+                              cudaStream_t) {
+  for (size_t row = 0; row < height; ++row) {
+    std::memset(static_cast<char*>(memory) + row * pitch, value, width);
+  }
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorInvalidConfiguration ? "invalid configuration argument"
+         : error == cudaErrorMemoryAllocation   ? "out of memory"
+                                                : "invalid argument";
+}
+
+cudaError_t LaunchEmulated(const cudaLaunchConfig_t& config, const std::function<void()>& thread) {
+  const dim3 grid = config.gridDim;
+  const dim3 block = config.blockDim;
+  const uint64_t threads = uint64_t{block.x} * block.y * block.z;
+  const bool fits = grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x <= 0x7fffffffU &&
+                    grid.y <= 65535 && grid.z <= 65535 && threads > 0 && threads <= 1024 &&
+                    config.dynamicSmemBytes == 0;
+  if (!fits) return Remember(cudaErrorInvalidConfiguration);
+  signum::emulation::RunGrid(grid, block, thread);
+  return cudaSuccess;
+}
