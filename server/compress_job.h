@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "gpu/merged_adapter.h"
 #include "server/phase_reporter.h"
 #include "server/version_options.h"
 #include "server/worker.h"
