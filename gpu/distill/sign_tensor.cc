@@ -3,13 +3,10 @@
 #include "gpu/kernels/bits.h"
 #include "gpu/rebuilt_matrix.h"
 #include "gpu/tensor_class.h"
+#include "storage/format/weight_planes.h"
 
 namespace signum {
 namespace {
-
-std::string PlaneName(const std::string& part, int plane) {
-  return plane == 0 ? part : part + "." + std::to_string(plane);
-}
 
 class Opener {
  public:
@@ -20,11 +17,9 @@ class Opener {
   Result<SignTensor> Run(const CheckpointSource& base) {
     SIGNUM_TRY(OpenBase(base));
     const Codec codec = delta_.header().codecs.at(info_.name);
+    parts_ = FindPlanes(delta_, info_.name);
     if (codec == Codec::kRows) SIGNUM_TRY(OpenRowLists());
-    for (int p = 0; p < ops::kMaxPlanes; ++p) {
-      if (delta_.FindPart(PlaneName(SignName(info_.name), p)) == nullptr) break;
-      SIGNUM_TRY(OpenPlane(p, codec));
-    }
+    for (const SignPlane& plane : parts_.planes) SIGNUM_TRY(OpenPlane(plane, codec));
     if (out_.listed && out_.planes.empty()) return std::move(out_);
     SIGNUM_TRY(CheckPart(!out_.planes.empty(), info_, "its sign"));
     return std::move(out_);
@@ -48,11 +43,9 @@ class Opener {
 
   Result<void> OpenRowLists() {
     out_.listed = true;
-    const SafetensorsEntry* rows = delta_.FindPart(RowsName(info_.name));
-    SIGNUM_TRY(CheckPart(rows != nullptr, info_, "its rows"));
-    SIGNUM_ASSIGN(out_.sign_rows, ReadValues<int32_t>(*delta_.OpenPart(*rows)));
-    const SafetensorsEntry* sign = delta_.FindPart(SignName(info_.name));
-    const size_t signs = sign == nullptr ? 0 : sign->info.shape[0];
+    SIGNUM_TRY(CheckPart(parts_.rows != nullptr, info_, "its rows"));
+    SIGNUM_ASSIGN(out_.sign_rows, ReadValues<int32_t>(*delta_.OpenPart(*parts_.rows)));
+    const size_t signs = parts_.planes.empty() ? 0 : parts_.planes[0].sign->info.shape[0];
     SIGNUM_TRY(CheckPart(signs <= out_.sign_rows.size(), info_, "its rows"));
     const auto cut = out_.sign_rows.begin() + static_cast<ptrdiff_t>(signs);
     out_.value_rows.assign(cut, out_.sign_rows.end());
@@ -68,10 +61,9 @@ class Opener {
     return {};
   }
 
-  Result<void> OpenPlane(int p, Codec codec) {
+  Result<void> OpenPlane(const SignPlane& from, Codec codec) {
     TensorPlane plane;
-    const SafetensorsEntry* sign = delta_.FindPart(PlaneName(SignName(info_.name), p));
-    const auto bytes = delta_.OpenPart(*sign);
+    const auto bytes = delta_.OpenPart(*from.sign);
     if (codec == Codec::kSign1Sparse) {
       SIGNUM_TRY(OpenSparse(*bytes, plane));
     } else {
@@ -79,11 +71,8 @@ class Opener {
       SIGNUM_TRY(CheckPart(bytes->size() == rows * RowBytes(), info_, "its sign"));
       SIGNUM_ASSIGN(plane.sign, LoadBytes(backend_, bytes, 0, bytes->size()));
     }
-    SIGNUM_ASSIGN(plane.row, Scale(PlaneName(RowScaleName(info_.name), p)));
-    SIGNUM_ASSIGN(plane.col, Scale(PlaneName(ColScaleName(info_.name), p)));
-    if (plane.row.size == 0) {
-      SIGNUM_ASSIGN(plane.row, Scale(PlaneName(ScaleName(info_.name), p)));
-    }
+    SIGNUM_ASSIGN(plane.row, Scale(from.row_scale != nullptr ? from.row_scale : from.scale));
+    SIGNUM_ASSIGN(plane.col, Scale(from.col_scale));
     SIGNUM_TRY(CheckPart(plane.row.size == 1 || plane.row.size == out_.sign_row_count(), info_,
                          "its scales"));
     SIGNUM_TRY(CheckPart(plane.col.size == 0 || plane.col.size == out_.shape.columns, info_,
@@ -94,7 +83,7 @@ class Opener {
 
   // Signs of changed weights alone, spread out to where the mask has ones.
   Result<void> OpenSparse(const ByteSource& packed, TensorPlane& plane) {
-    const SafetensorsEntry* mask = delta_.FindPart(MaskName(info_.name));
+    const SafetensorsEntry* mask = parts_.mask;
     SIGNUM_TRY(CheckPart(mask != nullptr, info_, "its mask"));
     SIGNUM_ASSIGN(const auto bits, ReadValues<uint8_t>(*delta_.OpenPart(*mask)));
     const auto rows = static_cast<uint64_t>(out_.shape.rows);
@@ -116,19 +105,19 @@ class Opener {
   uint64_t RowBytes() const { return kernels::BitBytes(info_.shape[1]); }
 
   // Appends a part's values to the scales; size 0 where there is no such part.
-  Result<ScaleVector> Scale(const std::string& name) {
-    const SafetensorsEntry* part = delta_.FindPart(name);
+  Result<ScaleVector> Scale(const SafetensorsEntry* part) {
     if (part == nullptr) return ScaleVector{};
     SIGNUM_ASSIGN(const auto values, ReadValues<float>(*delta_.OpenPart(*part)));
     const auto offset = static_cast<int64_t>(scales_.size());
     scales_.insert(scales_.end(), values.begin(), values.end());
-    return ScaleVector{name, offset, static_cast<int64_t>(values.size())};
+    return ScaleVector{part->info.name, offset, static_cast<int64_t>(values.size())};
   }
 
   ops::Backend& backend_;
   const DeltaReader& delta_;
   const TensorInfo& info_;
   std::vector<float>& scales_;
+  WeightPlanes parts_;
   SignTensor out_;
 };
 

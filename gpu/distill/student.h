@@ -38,6 +38,24 @@ class Student final : public WeightSource {
   int64_t scale_count() const { return static_cast<int64_t>(scales_.size()); }
   // Every vector of scales, in the order of their offsets.
   std::vector<const ScaleVector*> Vectors() const;
+
+  // The one plane of a weight in the host's memory; row scales one a row in any case.
+  struct HostPlane {
+    std::vector<uint8_t> sign, mask;
+    std::vector<float> row, col;
+    int64_t rows = 0;
+    size_t row_bytes = 0;
+    bool one_row_scale = false;
+  };
+  Result<HostPlane> DownloadPlane(const SignTensor& tensor) const;
+  // Replaces its signs and row scales.
+  Result<void> UploadPlane(const SignTensor& tensor, const HostPlane& plane);
+  // Rows [first, first + count) of its signs: fine-tune less base, [count, columns].
+  Result<std::vector<float>> Difference(const SignTensor& tensor, const WeightSource& fine,
+                                        int64_t first, int64_t count) const;
+  // Sign parts of the delta file whose bits were replaced.
+  const std::map<std::string, std::string>& changed_signs() const { return changed_signs_; }
+
   // The bytes of the base that a step reads are kept in the backend's memory.
   Result<void> KeepBase();
 
@@ -55,6 +73,7 @@ class Student final : public WeightSource {
   const Sources sources_;
   std::map<std::string, SignTensor, std::less<>> tensors_;
   std::map<std::string, DeviceBytes, std::less<>> base_bytes_;
+  std::map<std::string, std::string> changed_signs_;
   ops::Buffer<float> scales_;
 };
 

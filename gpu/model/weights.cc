@@ -63,6 +63,11 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::Create(
   return out;
 }
 
+Result<void> ModelWeights::Check(const Compute& compute, const LlamaConfig& config,
+                                 std::shared_ptr<const WeightSource> source) {
+  return ModelWeights(compute, config, std::move(source)).CheckTensors();
+}
+
 Result<void> ModelWeights::Expect(std::string_view name, LinearShape shape) const {
   const auto found = source_->Find(name);
   if (found && found->rows == shape.rows && found->columns == shape.columns) return {};

@@ -63,6 +63,10 @@ class ModelWeights {
                                                       std::shared_ptr<const WeightSource> source,
                                                       bool resident);
 
+  // The same check without anything loaded.
+  static Result<void> Check(const Compute& compute, const LlamaConfig& config,
+                            std::shared_ptr<const WeightSource> source);
+
   // Valid until the next call where not resident.
   Result<const LayerWeights*> Layer(int64_t layer);
   Result<const float*> Head();  // [vocabulary, hidden]

@@ -1,0 +1,88 @@
+#include "tests/gpu/model/model_support.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "storage/base/file.h"
+
+namespace signum {
+
+GoldenFile::GoldenFile(const std::string& name)
+    : file_(*MappedFile::Open(std::string(SIGNUM_TEST_DATA) + "/golden/" + name)),
+      header_(*ParseSafetensors(*file_, name)) {}
+
+std::string GoldenFile::Bytes(const std::string& tensor) const {
+  for (const SafetensorsEntry& entry : header_.tensors) {
+    if (entry.info.name != tensor) continue;
+    return ReadWhole(SliceSource(file_, header_.header_bytes + entry.begin, entry.info.bytes()));
+  }
+  ADD_FAILURE() << "no golden tensor " << tensor;
+  return {};
+}
+
+bool GoldenFile::Has(const std::string& tensor) const {
+  return std::any_of(header_.tensors.begin(), header_.tensors.end(),
+                     [&](const SafetensorsEntry& entry) { return entry.info.name == tensor; });
+}
+
+std::vector<float> GoldenFile::Floats(const std::string& tensor) const {
+  const std::string bytes = Bytes(tensor);
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+TokenRows GoldenFile::Tokens() const {
+  const std::string bytes = Bytes("tokens");
+  std::vector<int64_t> ids(bytes.size() / sizeof(int64_t));
+  std::memcpy(ids.data(), bytes.data(), bytes.size());
+  TokenRows rows;
+  rows.ids.assign(ids.begin(), ids.end());
+  for (const SafetensorsEntry& entry : header_.tensors) {
+    if (entry.info.name == "tokens") rows.tokens = static_cast<int64_t>(entry.info.shape.back());
+  }
+  return rows;
+}
+
+TestModel::TestModel(const TestCheckpoint& checkpoint, bool resident)
+    : TestModel(checkpoint, nullptr, resident) {}
+
+TestModel::TestModel(const TestCheckpoint& checkpoint, std::shared_ptr<const WeightSource> source,
+                     bool resident)
+    : backend(ops::MakeCpuBackend()),
+      compute(*backend, 2),
+      config(*ParseLlamaConfig(checkpoint.checkpoint->config_json())) {
+  if (source == nullptr) source = MakeCheckpointWeights(*backend, checkpoint.checkpoint);
+  weights = *ModelWeights::Create(compute, config, source, resident);
+}
+
+std::vector<float> TestModel::LogitsOf(const TokenRows& rows) {
+  const auto states = *HiddenStates(compute, config, *weights, rows, NoProgress);
+  const auto count = static_cast<int64_t>(rows.ids.size());
+  std::vector<float> out(static_cast<size_t>(count * weights->vocabulary()));
+  Logits(*backend, states.data(), *weights->Head(), count, weights->vocabulary(), config.hidden,
+         out.data());
+  return out;
+}
+
+TestStudent::TestStudent(const TestCheckpoint& base, const TestCheckpoint& fine,
+                         const CompressOptions& options)
+    : delta(MakeDelta(base, fine, options, dir)),
+      backend(ops::MakeCpuBackend()),
+      student(*Student::Create(
+          *backend, {base.checkpoint, fine.checkpoint, delta.reader, OpenRebuilder(base, delta)})) {
+}
+
+double RelativeDistance(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double distance = 0;
+  double norm = 0;
+  for (size_t i = 0; i < b.size(); ++i) {
+    distance += std::pow(double{a[i]} - double{b[i]}, 2);
+    norm += std::pow(double{b[i]}, 2);
+  }
+  return std::sqrt(distance / norm);
+}
+
+}  // namespace signum
