@@ -96,17 +96,22 @@ Result<std::shared_ptr<const LocalCheckpoint>> LocalCheckpoint::OpenFineTune(
   return out;
 }
 
-Result<CompressSummary> DiffCheckpoints(const LocalCheckpoint& base, const LocalCheckpoint& fine,
-                                        const CompressOptions& options,
-                                        const std::filesystem::path& output,
-                                        const CompressCallback& callback) {
+DeltaModels ModelsOf(const LocalCheckpoint& base, const LocalCheckpoint& fine) {
+  return {base.checkpoint(), base.checkpoint()->config_json(), base.base_digest(), base.blobs(),
+          fine.checkpoint(), fine.checkpoint()->config_json()};
+}
+
+Result<MadeDelta> DiffCheckpoints(const LocalCheckpoint& base, const LocalCheckpoint& fine,
+                                  const MakeDeltaOptions& options,
+                                  const std::filesystem::path& output,
+                                  const MakeDeltaCallback& callback) {
   SIGNUM_TRY(CheckArchitecture(base.checkpoint()->config_json(), *base.checkpoint(),
                                fine.checkpoint()->config_json(), *fine.checkpoint()));
   const CheckpointBlobSource blobs(*base.blobs(), *fine.blobs());
-  CompressOptions with_factors = options;
-  with_factors.factors = fine.factors();
-  return CompressCheckpoint(*base.checkpoint(), base.base_digest(), *fine.checkpoint(),
-                            fine.recipe(), blobs, with_factors, output, callback);
+  MakeDeltaOptions with_factors = options;
+  with_factors.compress.factors = fine.factors();
+  const DeltaModels models = ModelsOf(base, fine);
+  return MakeDelta({models, fine.recipe(), blobs}, with_factors, output, callback);
 }
 
 Result<void> ApplyDelta(const LocalCheckpoint& base,

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "gpu/checkpoint_blobs.h"
-#include "gpu/compress.h"
+#include "gpu/distill/make_delta.h"
 #include "gpu/merged_adapter.h"
 #include "gpu/rebuild.h"
 #include "storage/base/result.h"
@@ -44,11 +44,14 @@ class LocalCheckpoint {
   std::shared_ptr<const CheckpointBlobs> blobs_;
 };
 
-// Compresses FINE against BASE as the registry does, offline.
-Result<CompressSummary> DiffCheckpoints(const LocalCheckpoint& base, const LocalCheckpoint& fine,
-                                        const CompressOptions& options,
-                                        const std::filesystem::path& output,
-                                        const CompressCallback& callback);
+// What compression, distillation and evaluation work on. Refers to both.
+DeltaModels ModelsOf(const LocalCheckpoint& base, const LocalCheckpoint& fine);
+
+// Makes FINE's delta against BASE as the registry does, offline.
+Result<MadeDelta> DiffCheckpoints(const LocalCheckpoint& base, const LocalCheckpoint& fine,
+                                  const MakeDeltaOptions& options,
+                                  const std::filesystem::path& output,
+                                  const MakeDeltaCallback& callback);
 
 // Rebuilds every file of the fine-tune from base and delta into `output` (created where absent),
 // each under a temporary name until it is complete. `progress` counts bytes of all files.

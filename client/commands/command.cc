@@ -26,6 +26,7 @@ const std::vector<Command>& Commands() {
       {"token", "Create, list and revoke access tokens (admin)", AddToken},
       {"diff", "Compress a fine-tune into a delta file, offline", AddDiff},
       {"apply", "Rebuild a fine-tune from its base and a delta file, offline", AddApply},
+      {"eval", "Measure a delta against its fine-tune on held-out text, offline", AddEval},
       {"inspect", "Show what a delta file or manifest holds, offline", AddInspect},
       {"verify", "Check a delta file against its signed manifest, offline", AddVerify},
   };
@@ -117,10 +118,13 @@ Result<Job> WaitForJob(Registry& registry, const std::string& id) {
               "job " + id + " " + job.state + ": " + job.error_message);
 }
 
-Result<void> CheckMethod(const std::string& method) {
-  if (method == "none") return {};
-  return Fail(Errc::kInvalid, "unsupported_method",
-              "--method " + method + " is not in this release; 'none' (least-squares scales) is");
+std::string FidelityLine(const nlohmann::json& report) {
+  const auto at = report.find("fidelity");
+  if (at == report.end() || !at->is_object()) return "";
+  return "  on held-out text of its own: logit MSE " + Fixed((*at)["logit_mse"], 5) + ", KL " +
+         Fixed((*at)["kl"], 5) + ", top-1 agreement " + Fixed((*at)["top1"], 4) + ", perplexity " +
+         Fixed((*at)["perplexity"]["delta"], 2) + " (fine-tune " +
+         Fixed((*at)["perplexity"]["fine"], 2) + ")\n";
 }
 
 }  // namespace signum::client

@@ -52,6 +52,7 @@ CommandRun AddLog(CLI::App& app, const CommandContext& context);
 CommandRun AddToken(CLI::App& app, const CommandContext& context);
 CommandRun AddDiff(CLI::App& app, const CommandContext& context);
 CommandRun AddApply(CLI::App& app, const CommandContext& context);
+CommandRun AddEval(CLI::App& app, const CommandContext& context);
 CommandRun AddInspect(CLI::App& app, const CommandContext& context);
 CommandRun AddVerify(CLI::App& app, const CommandContext& context);
 
@@ -71,7 +72,9 @@ Result<std::string> UploadDirectory(Registry& registry, const std::string& direc
 // Follows a job with a progress bar to its end. A job that failed is an error with the job's
 // reason.
 Result<Job> WaitForJob(Registry& registry, const std::string& id);
-// An error where `method` is not "none": the only one this release has.
-Result<void> CheckMethod(const std::string& method);
+
+// A line on what a delta lost, from "fidelity" of a report or version; "" where it was not
+// measured.
+std::string FidelityLine(const nlohmann::json& report);
 
 }  // namespace signum::client

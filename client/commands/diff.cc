@@ -1,9 +1,12 @@
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "client/commands/command.h"
+#include "client/distill_input.h"
 #include "client/local_checkpoint.h"
 #include "gpu/budget.h"
+#include "gpu/distill/report_json.h"
 #include "gpu/plan.h"
 
 namespace signum::client {
@@ -15,16 +18,19 @@ struct Options {
   std::string codec = "sign1";
   std::string scales = "row+col";
   std::string embeddings = "onebit";
-  std::string method = "none";
+  std::string method = "distill";
   std::string device = "auto";
   int threads = 0;
+  int64_t steps = 200;
+  std::string calibration = "self";
+  std::string loss = "mse";
+  uint64_t seed = 0;
   std::string budget;
   int planes = 1;
   bool plan = false;
 };
 
 Result<CompressOptions> Choose(const Options& options) {
-  SIGNUM_TRY(CheckMethod(options.method));
   CompressOptions out;
   const auto codec = CodecFromName(options.codec);
   const auto scales = ScaleKindFromName(options.scales);
@@ -42,8 +48,23 @@ Result<CompressOptions> Choose(const Options& options) {
   return out;
 }
 
+Result<DistillOptions> ChooseDistillation(const Options& options, const LocalCheckpoint& fine) {
+  DistillOptions out;
+  out.method = *MethodFromName(options.method);
+  out.train.steps = options.steps;
+  out.train.seed = options.seed;
+  out.train.loss = *LossFromName(options.loss);
+  out.threads = options.threads;
+  if (options.calibration != "self") {
+    SIGNUM_ASSIGN(out.calibration,
+                  ReadCalibrationFile(options.calibration, *fine.checkpoint(), out.row_tokens + 1));
+  }
+  return out;
+}
+
 nlohmann::json Describe(const Options& options, const LocalCheckpoint& base,
-                        const LocalCheckpoint& fine, const CompressSummary& summary) {
+                        const LocalCheckpoint& fine, const MadeDelta& made) {
+  const CompressSummary& summary = made.summary;
   const double weights = static_cast<double>(summary.linear_weights);
   nlohmann::json out = {
       {"file", options.output},
@@ -63,6 +84,9 @@ nlohmann::json Describe(const Options& options, const LocalCheckpoint& base,
     out["choices"] = summary.choices;
     out["squared_error"] = summary.squared_error;
   }
+  out["method"] = MethodName(made.method);
+  if (!made.method_note.empty()) out["method_note"] = made.method_note;
+  if (made.distilled) out["fidelity"] = FidelityJson(made.distilled->fidelity);
   return out;
 }
 
@@ -106,6 +130,39 @@ std::string FormatPlan(const DeltaPlan& plan) {
   return table.Format();
 }
 
+// One progress line a phase.
+class MakeDeltaLine {
+ public:
+  MakeDeltaCallback Callback() {
+    return [this](const MakeDeltaProgress& progress) {
+      if (line_ == nullptr || phase_ != progress.phase) {
+        phase_ = progress.phase;
+        line_.reset();
+        line_ = std::make_unique<ProgressLine>(phase_);
+      }
+      line_->Update(static_cast<uint64_t>(progress.done * 1000), 1000, Note(progress));
+      return true;
+    };
+  }
+
+  void End() { line_.reset(); }
+
+ private:
+  static std::string Note(const MakeDeltaProgress& progress) {
+    const DistillProgress& distill = progress.distill;
+    if (distill.steps == 0) return std::string(progress.tensor);
+    std::string note = "step " + std::to_string(distill.step) + " of " +
+                       std::to_string(distill.steps) + ", loss " + Fixed(distill.loss, 5);
+    if (distill.steps_per_second > 0) {
+      note += ", " + Fixed(distill.steps_per_second, 1) + " steps/s";
+    }
+    return note;
+  }
+
+  std::string phase_;
+  std::unique_ptr<ProgressLine> line_;
+};
+
 // Sizes from headers alone; nothing is hashed or written.
 Result<void> Plan(const CommandContext& context, const Options& options,
                   const CompressOptions& chosen) {
@@ -133,21 +190,24 @@ Result<void> Run(const CommandContext& context, const Options& options) {
   SIGNUM_ASSIGN(const auto base, LocalCheckpoint::Open(options.base, HashLine("hash base")));
   SIGNUM_ASSIGN(const auto fine,
                 LocalCheckpoint::OpenFineTune(options.fine, *base, HashLine("hash fine-tune")));
-  ProgressLine line("compress");
-  SIGNUM_ASSIGN(
-      const CompressSummary summary,
-      DiffCheckpoints(*base, *fine, chosen, options.output, [&](const CompressProgress& progress) {
-        line.Update(progress.bytes_done, progress.bytes_total, progress.tensor);
-        return true;
-      }));
-  const nlohmann::json report = Describe(options, *base, *fine, summary);
+  MakeDeltaOptions make;
+  make.compress = chosen;
+  SIGNUM_ASSIGN(make.distill, ChooseDistillation(options, *fine));
+  MakeDeltaLine line;
+  SIGNUM_ASSIGN(const MadeDelta made,
+                DiffCheckpoints(*base, *fine, make, options.output, line.Callback()));
+  line.End();
+  if (!made.method_note.empty()) {
+    std::fprintf(stderr, "signum: not distilled: %s\n", made.method_note.c_str());
+  }
+  const nlohmann::json report = Describe(options, *base, *fine, made);
   if (context.json) {
     PrintJson(report);
   } else {
     PrintText(options.output + ": " + HumanBytes(fine->directory_bytes()) + " became " +
-              HumanBytes(summary.sealed.size) + " (" + Fixed(report["ratio"], 2) + "x), " +
+              HumanBytes(made.summary.sealed.size) + " (" + Fixed(report["ratio"], 2) + "x), " +
               Fixed(report["linear"]["bits_per_weight"], 3) + " bits a linear weight, " +
-              summary.sealed.digest.Text() + "\n");
+              made.summary.sealed.digest.Text() + "\n" + FidelityLine(report));
   }
   return {};
 }
@@ -178,8 +238,19 @@ CommandRun AddDiff(CLI::App& app, const CommandContext& context) {
       "planes are chosen by error per byte");
   app.add_option("--embeddings", options->embeddings, "onebit (default) or exact")
       ->check(CLI::IsMember({"onebit", "exact"}));
-  app.add_option("--method", options->method, "none: least-squares scales (the only one so far)");
-  app.add_option("--device", options->device, "auto (default) or cpu");
+  app.add_option("--method", options->method,
+                 "distill (default): scales trained on logits; layerwise: signs for each layer's "
+                 "outputs, no training; none")
+      ->check(CLI::IsMember({"distill", "layerwise", "none"}));
+  app.add_option("--steps", options->steps, "Training steps (200)")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--calibration", options->calibration,
+                 "self (default): text the fine-tune writes; or a file of text, or of token ids "
+                 "(*.tokens, one row a line)");
+  app.add_option("--loss", options->loss, "mse (default) or kl")
+      ->check(CLI::IsMember({"mse", "kl"}));
+  app.add_option("--seed", options->seed, "Of the calibration text and the order of its rows (0)");
+  app.add_option("--device", options->device, "auto (default), cpu or cuda:N");
   app.add_option("--threads", options->threads, "Threads; 0 (default): one a core");
   return [&context, options] { return Run(context, *options); };
 }
