@@ -58,9 +58,15 @@ class ArtifactReader {
 
   Result<http::Response> CheckpointFile(const http::Request& request, const http::Params& params) {
     SIGNUM_ASSIGN(const Fidelity fidelity, ReadFidelity(request));
-    SIGNUM_ASSIGN(const VersionRecord version, ReadyVersion(request, params));
-    return fidelity == Fidelity::kExact ? ExactFile(request, version, params[3])
-                                        : RebuiltFile(request, version, params[3]);
+    if (fidelity == Fidelity::kOneBit) {
+      SIGNUM_ASSIGN(const VersionRecord version, ReadyVersion(request, params));
+      return RebuiltFile(request, version, params[3]);
+    }
+    SIGNUM_ASSIGN(const VersionRecord version, KnownVersion(request, params));
+    // The upload of what a gate rejected is as good as any.
+    const bool whole =
+        version.state == VersionState::kReady || version.state == VersionState::kRejected;
+    return whole ? ExactFile(request, version, params[3]) : NotReady(version);
   }
 
   // Whether an object exists is not told to those who may not read it.
@@ -75,9 +81,13 @@ class ArtifactReader {
   }
 
  private:
-  Result<VersionRecord> ReadyVersion(const http::Request& request, const http::Params& params) {
+  Result<VersionRecord> KnownVersion(const http::Request& request, const http::Params& params) {
     SIGNUM_TRY(RequireRead(request, params[0]));
-    SIGNUM_ASSIGN(auto version, app_.catalog.ResolveVersion(params[0], params[1], params[2]));
+    return app_.catalog.ResolveVersion(params[0], params[1], params[2]);
+  }
+
+  Result<VersionRecord> ReadyVersion(const http::Request& request, const http::Params& params) {
+    SIGNUM_ASSIGN(auto version, KnownVersion(request, params));
     if (version.state != VersionState::kReady) return NotReady(version);
     return version;
   }

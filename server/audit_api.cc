@@ -63,7 +63,7 @@ json RowResource(const SavingsRow& row) {
           {"saved", row.saved_bytes()},
           {"ratio", RatioOrNull(row.ratio())},
           {"delta_ratio", RatioOrNull(row.delta_ratio())},
-          {"mean_fidelity", nullptr}};  // no version is evaluated yet
+          {"mean_fidelity", row.mean_fidelity() ? json(*row.mean_fidelity()) : json(nullptr)}};
 }
 
 std::string SavingsJson(const SavingsBy& by, const SavingsReport& report) {

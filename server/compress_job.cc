@@ -1,10 +1,16 @@
 #include "server/compress_job.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
 #include "gpu/checkpoint_blobs.h"
+#include "gpu/distill/calibration.h"
+#include "gpu/distill/report_json.h"
 #include "server/stored_models.h"
 #include "server/upload_access.h"
 #include "storage/base/file.h"
@@ -16,7 +22,8 @@ namespace signum {
 namespace {
 
 // Where each phase begins on the way from 0 to 1: roughly its share of the time.
-constexpr double kIngestFrom = 0, kCompressFrom = 0.3, kVerifyFrom = 0.6, kSealFrom = 0.95;
+constexpr double kIngestFrom = 0, kCompressFrom = 0.1, kVerifyFrom = 0.85, kSealFrom = 0.95;
+constexpr std::string_view kGateFailed = "gate_failed";
 constexpr size_t kHashBytes = 1 << 20;
 
 // Headers and small files that the delta must carry: those of the fine-tune, wherever it lies, that
@@ -43,7 +50,8 @@ CompressJob::CompressJob(const WorkerContext& context, const WorkerOptions& opti
       options_(options),
       job_(std::move(job)),
       progress_(context.catalog, job_.id, stopping),
-      output_(options.tmp_directory / (job_.id + ".delta")) {}
+      output_(options.tmp_directory / (job_.id + ".delta")),
+      state_file_(StateFile(options, job_.id)) {}
 
 CompressJob::~CompressJob() {
   std::error_code ignored;  // it may never have been made
@@ -156,20 +164,101 @@ Result<void> CompressJob::PutOnBase(const Checkpoint& adapter) {
   return {};
 }
 
-// ---- compress
+// ---- compress and distil
+
+namespace {
+
+// Where each phase of MakeDelta lies between the fractions of the job that it has.
+struct PhaseShare {
+  std::string_view phase;
+  double from, to;
+};
+constexpr std::array<PhaseShare, 5> kShares = {{{"compress", 0, 0.1},
+                                                {"calibrate", 0.1, 0.2},
+                                                {"layerwise", 0.2, 0.3},
+                                                {"distill", 0.3, 0.9},
+                                                {"evaluate", 0.9, 1}}};
+
+}  // namespace
+
+// How far it is, in the units its rate is stated in: steps of a training, bytes of a compression.
+bool CompressJob::Show(const MakeDeltaProgress& progress) {
+  const bool trains = progress.distill.steps > 0;
+  const double total = trains                         ? static_cast<double>(progress.distill.steps)
+                       : progress.phase == "compress" ? static_cast<double>(recipe_.TotalBytes())
+                                                      : 1000;
+  if (progress.phase != phase_) {
+    phase_ = progress.phase;
+    const auto* share = std::find_if(kShares.begin(), kShares.end(),
+                                     [&](const PhaseShare& each) { return each.phase == phase_; });
+    const double width = kVerifyFrom - kCompressFrom;
+    progress_.Begin(phase_, kCompressFrom + width * share->from, kCompressFrom + width * share->to,
+                    static_cast<uint64_t>(total));
+  }
+  if (trains) progress_.Loss(progress.distill.loss);
+  return progress_.Step(static_cast<uint64_t>(progress.done * total));
+}
+
+Result<std::string> CompressJob::FineFile(std::string_view path) const {
+  SIGNUM_ASSIGN(const auto bytes, blobs_->Open(recipe_.Find(path)->digest));
+  return ReadAll(*bytes, kMaxSafetensorsHeader);
+}
+
+// The publisher's text or ids as rows.
+Result<void> CompressJob::ReadCalibration(DistillOptions& options) const {
+  if (!asked_.calibration_tokens.empty()) {
+    SIGNUM_ASSIGN(options.calibration, ParseTokenRows(asked_.calibration_tokens));
+  }
+  if (asked_.calibration_text.empty()) return {};
+  if (recipe_.Find("tokenizer.model") == nullptr) return NoTokenizer();
+  SIGNUM_ASSIGN(const std::string model, FineFile("tokenizer.model"));
+  const auto embedding = fine_->Find(kEmbeddingName);
+  const uint64_t vocabulary = embedding ? fine_->tensors()[*embedding].shape[0] : 0;
+  SIGNUM_ASSIGN(options.calibration,
+                TokenizeText(model, asked_.calibration_text, options.row_tokens + 1,
+                             static_cast<int64_t>(vocabulary)));
+  return {};
+}
 
 Result<void> CompressJob::Compress() {
-  progress_.Begin("compress", kCompressFrom, kVerifyFrom, recipe_.TotalBytes());
-  CompressOptions options = asked_.ForCompressor();
-  options.device = options_.device;
-  options.threads = options_.threads_per_job;
-  options.factors = factors_;
-  const auto step = [this](const CompressProgress& progress) {
-    return progress_.Step(progress.bytes_done);
-  };
-  SIGNUM_ASSIGN(summary_, CompressCheckpoint(*base_, version_->base_digest, *fine_, recipe_,
-                                             *blobs_, options, output_, step));
+  MakeDeltaOptions options = asked_.ForDelta();
+  options.compress.device = options_.device;
+  options.compress.threads = options.distill.threads = options_.threads_per_job;
+  options.compress.factors = factors_;
+  options.distill.state_file = state_file_;
+  SIGNUM_ASSIGN(const auto base_file, base_->OpenFile("config.json"));
+  SIGNUM_ASSIGN(const std::string base_config, ReadAll(*base_file, kMaxSafetensorsHeader));
+  SIGNUM_ASSIGN(const std::string fine_config, FineFile("config.json"));
+  const DeltaModels models{base_,         base_config, version_->base_digest,
+                           base_objects_, fine_,       fine_config};
+  if (options.distill.method != Method::kNone) SIGNUM_TRY(ReadCalibration(options.distill));
+  SIGNUM_ASSIGN(MadeDelta made,
+                MakeDelta({models, recipe_, *blobs_}, options, output_,
+                          [this](const MakeDeltaProgress& progress) { return Show(progress); }));
+  if (!made.method_note.empty())
+    spdlog::info("job {}: not distilled: {}", job_.id, made.method_note);
+  if (!made.device_note.empty()) spdlog::info("job {}: {}", job_.id, made.device_note);
+  Describe(options, made);
+  summary_ = std::move(made.summary);
   return {};
+}
+
+// What was made, and whether the gate lets it through.
+void CompressJob::Describe(const MakeDeltaOptions& options, const MadeDelta& made) {
+  nlohmann::json described = {{"method", MethodName(made.method)},
+                              {"embeddings", made.exact_embeddings ? "exact" : "onebit"}};
+  if (!made.method_note.empty()) described["note"] = made.method_note;
+  if (!made.device_note.empty()) described["device_note"] = made.device_note;
+  if (made.distilled) {
+    calibration_json_ = CalibrationJson(options, made).dump();
+    described["calibration"] = nlohmann::json::parse(calibration_json_);
+    version_->fidelity_json = FidelityJson(made.distilled->fidelity).dump();
+  }
+  version_->made_json = described.dump();
+  method_ = MethodName(made.method);
+  embeddings_ = made.exact_embeddings ? "exact" : "onebit";
+  version_->error_reason = made.refused ? std::string(kGateFailed) : "";
+  version_->error_message = made.refused.value_or("");
 }
 
 // ---- verify
@@ -241,8 +330,10 @@ Result<std::string> CompressJob::SignedManifest() const {
   manifest.chunks = summary_.sealed.chunks;
   manifest.codec = CodecName(asked_.codec);
   manifest.scales = ScaleKindName(asked_.scales);
-  manifest.embeddings = asked_.Embeddings();
-  manifest.method = asked_.method;
+  manifest.embeddings = embeddings_;
+  manifest.method = method_;
+  manifest.fidelity_json = version_->fidelity_json;
+  manifest.calibration_json = calibration_json_;
   manifest.architecture = architecture_;
   manifest.tensors = summary_.tensors;
   manifest.recipe = recipe_;
@@ -252,19 +343,25 @@ Result<std::string> CompressJob::SignedManifest() const {
 }
 
 // The upload goes first: were it the other way round, a crash between would leave it pinned for
-// ever.
+// ever. What a gate rejected and nothing else keeps stays where it was staged.
 Result<void> CompressJob::Finish() {
-  const auto removed = context_.uploads.Remove(version_->upload);
-  if (removed.has_error() && removed.error().code != Errc::kNotFound) return removed.error();
+  const bool rejected = version_->error_reason == kGateFailed;
+  const bool kept = rejected && !version_->exact_kept;
+  const auto released =
+      kept ? context_.uploads.Unpin(version_->upload) : context_.uploads.Remove(version_->upload);
+  if (released.has_error() && released.error().code != Errc::kNotFound) return released.error();
   SIGNUM_ASSIGN(JobRecord job, context_.catalog.GetJob(job_.id));
   job.state = JobState::kDone;
   job.phase = "done";
   job.progress = 1;
   job.eta_seconds = 0;
   job.finished = context_.clock.Now();
-  version_->state = VersionState::kReady;
+  version_->state = rejected ? VersionState::kRejected : VersionState::kReady;
   version_->finished = job.finished;
-  return context_.catalog.FinishVersion(*version_, job);
+  SIGNUM_TRY(context_.catalog.FinishVersion(*version_, job));
+  std::error_code ignored;
+  std::filesystem::remove(state_file_, ignored);
+  return {};
 }
 
 }  // namespace signum

@@ -19,8 +19,9 @@ namespace signum {
 class RecipeObjects;
 class Rebuilder;
 
-// Makes one version from its upload: ingest, compress, verify, seal. What each phase produced is
-// recorded before the next begins, or made again: running the same job twice gives the same bytes.
+// Makes one version from its upload: ingest, compress (and distil), verify, seal. What each phase
+// produced is recorded before the next begins, or made again: running the same job twice gives the
+// same bytes.
 class CompressJob {
  public:
   CompressJob(const WorkerContext& context, const WorkerOptions& options, JobRecord job,
@@ -43,6 +44,10 @@ class CompressJob {
   Result<void> OpenFine();
   Result<void> PutOnBase(const Checkpoint& adapter);
   Result<void> Compress();
+  bool Show(const MakeDeltaProgress& progress);
+  Result<std::string> FineFile(std::string_view path) const;  // a small file of the fine-tune
+  Result<void> ReadCalibration(DistillOptions& options) const;
+  void Describe(const MakeDeltaOptions& options, const MadeDelta& made);
   Result<void> Verify();
   Result<RebuiltFile> RebuildAndHash(const Rebuilder& rebuilder, const RecipeFile& file,
                                      uint64_t* done);
@@ -55,7 +60,8 @@ class CompressJob {
   const WorkerOptions& options_;
   JobRecord job_;
   PhaseReporter progress_;
-  const std::filesystem::path output_;  // the delta file while it is made
+  const std::filesystem::path output_;      // the delta file while it is made
+  const std::filesystem::path state_file_;  // of a training, for the next start
 
   std::optional<VersionRecord> version_;
   VersionOptions asked_;
@@ -68,6 +74,9 @@ class CompressJob {
   std::unique_ptr<BlobSource> blobs_;
   Recipe recipe_;
   CompressSummary summary_;
+  std::string phase_;                // that MakeDelta is in
+  std::string method_, embeddings_;  // as made
+  std::string calibration_json_;
 };
 
 }  // namespace signum

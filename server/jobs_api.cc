@@ -31,6 +31,7 @@ json JobResource(const JobRecord& job) {
           {"phase", job.phase},
           {"progress", job.progress},
           {"rate", job.rate},
+          {"loss", job.loss ? json(*job.loss) : json(nullptr)},
           {"eta", job.eta_seconds < 0 ? json(nullptr) : json(job.eta_seconds)},
           {"cancel_requested", job.cancel_requested},
           {"error", std::move(error)},

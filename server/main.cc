@@ -64,9 +64,9 @@ Result<std::unique_ptr<http::Server>> StartServer(const Config& config, App& app
 Result<std::unique_ptr<Worker>> StartWorker(const Config& config, Registry& registry) {
   if (!config.worker) return std::unique_ptr<Worker>();
   App& app = registry.app();
-  return Worker::Start(
-      {app.clock, app.objects, app.catalog, app.uploads, app.signing_key},
-      {registry.TmpDirectory(), config.device, config.workers, config.job_threads});
+  return Worker::Start({app.clock, app.objects, app.catalog, app.uploads, app.signing_key},
+                       {registry.TmpDirectory(), registry.TrainingDirectory(), config.device,
+                        config.workers, config.job_threads});
 }
 
 // Frees what nobody came back for.

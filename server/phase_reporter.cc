@@ -19,6 +19,7 @@ void PhaseReporter::Begin(std::string_view phase, double from, double to, uint64
   from_ = from;
   to_ = to;
   total_ = total;
+  loss_.reset();
   phase_began_ = std::chrono::steady_clock::now();
   if (!job_began_) {
     job_began_ = phase_began_;
@@ -52,7 +53,7 @@ void PhaseReporter::Report(uint64_t done, SteadyTime now) {
   const double gained = progress - job_began_at_;
   const double eta =
       gained > 0.01 ? Seconds(now - *job_began_) * (1 - progress) / gained : -1;  // -1: unknown
-  const auto job = catalog_.ReportProgress(job_, phase_, progress, rate, eta);
+  const auto job = catalog_.ReportProgress(job_, phase_, progress, rate, eta, loss_);
   if (job.has_error()) {
     // A full disk may not even take the progress: the phase's own writes decide.
     if (job.error().code != Errc::kExhausted) why_ = job.error();

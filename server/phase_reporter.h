@@ -22,6 +22,8 @@ class PhaseReporter {
   void Begin(std::string_view phase, double from, double to, uint64_t total);
   // `done` bytes of the phase. False: stop, see Why().
   bool Step(uint64_t done);
+  // What a training's newest step lost; shown with the next report.
+  void Loss(double loss) { loss_ = loss; }
   // The same without waiting for its turn: the last look before what cannot be taken back.
   bool StepNow(uint64_t done);
 
@@ -39,6 +41,7 @@ class PhaseReporter {
   std::optional<Error> why_;
   std::string phase_;
   double from_ = 0, to_ = 0;
+  std::optional<double> loss_;
   uint64_t total_ = 0;
   SteadyTime phase_began_, reported_;
   std::optional<SteadyTime> job_began_;

@@ -60,6 +60,7 @@ Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, boo
   SIGNUM_TRY(MakeDirectory(data_ / "store"));
   SIGNUM_TRY(MakeDirectory(data_ / "uploads"));
   SIGNUM_TRY(MakeDirectory(TmpDirectory()));
+  SIGNUM_TRY(MakeDirectory(TrainingDirectory()));
   SIGNUM_ASSIGN(engine_, OpenRocksEngine(data_ / "store"));
   SIGNUM_TRY(EnsureSchema(*engine_));
   SIGNUM_ASSIGN(signing_key_, SigningKey::LoadOrCreate(data_ / "signing.key"));

@@ -33,6 +33,7 @@ class Registry {
 
   App& app() { return *app_; }
   std::filesystem::path TmpDirectory() const { return data_ / "tmp"; }
+  std::filesystem::path TrainingDirectory() const { return data_ / "training"; }
 
   // On the first start of a directory makes an admin token and gives the path of the file that
   // holds it; later nullopt.

@@ -93,9 +93,8 @@ json BaseResource(const BaseRecord& base, const Recipe& recipe) {
 }
 
 json VersionResource(const VersionRecord& version, const std::vector<AliasRecord>& aliases) {
-  json resource =
-      StoredObject(version.options_json);  // codec, scales, embeddings, method, keep_exact
-  resource.erase("allow_not_finite");
+  // Codec, scales, embeddings, method, keep_exact … as asked for; then what came of them.
+  json resource = VersionOptions::Shown(StoredObject(version.options_json));
   const bool sized = version.delta_bytes > 0;
   resource.update({
       {"tenant", version.tenant},
@@ -115,6 +114,7 @@ json VersionResource(const VersionRecord& version, const std::vector<AliasRecord
                       : json(nullptr)},
       {"linear", Linear(version)},
       {"fidelity", StoredObject(version.fidelity_json)},
+      {"made", StoredObject(version.made_json)},
       {"lineage",
        {{"parent", version.parent == 0 ? json(nullptr) : json(version.parent)},
         {"base", version.base}}},

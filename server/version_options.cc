@@ -1,9 +1,11 @@
 #include "server/version_options.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "gpu/budget.h"
+#include "gpu/distill/calibration.h"
 #include "storage/format/canonical_json.h"
 
 namespace signum {
@@ -63,22 +65,115 @@ Result<bool> ReadExactEmbeddings(Fields& body) {
   return true;
 }
 
-// Distillation is not built yet: what asks for it is refused rather than done another way.
-Result<void> CheckMethod(Fields& body) {
-  SIGNUM_ASSIGN(const auto method, body.OptionalString("method"));
-  if (method && *method != "none") {
-    return Unsupported("method", *method, "none (scales by least squares, without training)");
+Result<Method> ReadMethod(Fields& body) {
+  SIGNUM_ASSIGN(const auto name, body.OptionalString("method"));
+  if (!name) return Method::kDistill;
+  const auto method = MethodFromName(*name);
+  if (!method) return Unsupported("method", *name, "distill, layerwise, none");
+  return *method;
+}
+
+constexpr uint64_t kMaxSteps = 1'000'000;
+
+// "self", {"text": …} or {"tokens": …}: ids, one row a line, or an array of rows.
+Result<void> ReadCalibration(Fields& distill, VersionOptions& options) {
+  const nlohmann::json* value = distill.Find("calibration");
+  if (value == nullptr || *value == "self") return {};
+  if (!value->is_object()) {
+    return Unsupported("calibration", value->dump().substr(0, 40),
+                       R"("self", {"text": "…"}, {"tokens": "1 2 3\n4 5 6"})");
   }
-  if (body.Find("distill") != nullptr) {
-    return Fail(Errc::kUnusable, "unsupported_method",
-                "field 'distill': this registry does not distil yet; leave it out");
+  SIGNUM_ASSIGN(Fields given, Fields::Of(*value, "distill.calibration."));
+  SIGNUM_ASSIGN(const auto text, given.OptionalString("text"));
+  SIGNUM_ASSIGN(const auto tokens, given.OptionalString("tokens"));
+  SIGNUM_TRY(given.Done());
+  if (text.has_value() == tokens.has_value()) {
+    return distill.Bad("calibration", "an object with either text or tokens");
   }
-  if (body.Find("gate") != nullptr) {
-    return Fail(Errc::kUnusable, "unsupported_gate",
-                "field 'gate': this registry does not evaluate versions yet, so it cannot hold one "
-                "back; leave it out");
+  options.calibration_text = text.value_or("");
+  options.calibration_tokens = tokens.value_or("");
+  if (text && text->empty()) return distill.Bad("calibration", "text that is not empty");
+  if (!tokens) return {};
+  const auto rows = ParseTokenRows(*tokens);
+  return rows.has_error() ? Result<void>(rows.error()) : Result<void>();
+}
+
+Result<void> ReadDistill(Fields& body, VersionOptions& options) {
+  const nlohmann::json* value = body.Find("distill");
+  if (value == nullptr) return {};
+  if (!value->is_object()) return body.Bad("distill", "an object");
+  SIGNUM_ASSIGN(Fields distill, Fields::Of(*value, "distill."));
+  if (distill.Find("steps") != nullptr) {
+    SIGNUM_ASSIGN(const uint64_t steps, distill.Number("steps"));
+    if (steps < 1 || steps > kMaxSteps) return distill.Bad("steps", "a number from 1 to 1000000");
+    options.train.steps = static_cast<int64_t>(steps);
   }
-  return {};
+  if (distill.Find("seed") != nullptr) {
+    SIGNUM_ASSIGN(options.train.seed, distill.Number("seed"));
+  }
+  SIGNUM_ASSIGN(const auto loss, distill.OptionalString("loss"));
+  if (loss) {
+    const auto known = LossFromName(*loss);
+    if (!known) return Unsupported("loss", *loss, "mse, kl");
+    options.train.loss = *known;
+  }
+  SIGNUM_TRY(ReadCalibration(distill, options));
+  return distill.Done();
+}
+
+Result<std::optional<double>> ReadLimit(Fields& gate, const char* name, double most) {
+  const nlohmann::json* value = gate.Find(name);
+  if (value == nullptr) return std::optional<double>();
+  const double limit = value->is_number() ? value->get<double>() : -1;
+  if (limit >= 0 && limit <= most) return std::optional(limit);
+  return gate.Bad(name,
+                  "a number that is not negative" + std::string(most == 1 ? ", at most 1" : ""));
+}
+
+Result<void> ReadGate(Fields& body, Gate& out) {
+  const nlohmann::json* value = body.Find("gate");
+  if (value == nullptr) return {};
+  if (!value->is_object()) return body.Bad("gate", "an object");
+  SIGNUM_ASSIGN(Fields gate, Fields::Of(*value, "gate."));
+  SIGNUM_ASSIGN(out.max_kl, ReadLimit(gate, "max_kl", std::numeric_limits<double>::max()));
+  SIGNUM_ASSIGN(out.min_top1, ReadLimit(gate, "min_top1", 1));
+  return gate.Done();
+}
+
+nlohmann::json DistillJson(const VersionOptions& options) {
+  nlohmann::json out = {{"steps", options.train.steps},
+                        {"seed", options.train.seed},
+                        {"loss", LossName(options.train.loss)},
+                        {"calibration", "self"}};
+  if (!options.calibration_text.empty()) {
+    out["calibration"] = {{"text", options.calibration_text}};
+  }
+  if (!options.calibration_tokens.empty()) {
+    out["calibration"] = {{"tokens", options.calibration_tokens}};
+  }
+  return out;
+}
+
+nlohmann::json GateJson(const Gate& gate) {
+  nlohmann::json out = nlohmann::json::object();
+  if (gate.max_kl) out["max_kl"] = *gate.max_kl;
+  if (gate.min_top1) out["min_top1"] = *gate.min_top1;
+  return out;
+}
+
+void LoadDistill(const nlohmann::json& stored, VersionOptions& options) {
+  const nlohmann::json distill = stored.value("distill", nlohmann::json::object());
+  options.train.steps = distill.value("steps", options.train.steps);
+  options.train.seed = distill.value("seed", options.train.seed);
+  options.train.loss = LossFromName(distill.value("loss", "mse")).value_or(ops::Loss::kMse);
+  const auto calibration = distill.find("calibration");
+  if (calibration != distill.end() && calibration->is_object()) {
+    options.calibration_text = calibration->value("text", "");
+    options.calibration_tokens = calibration->value("tokens", "");
+  }
+  const nlohmann::json gate = stored.value("gate", nlohmann::json::object());
+  if (gate.contains("max_kl")) options.gate.max_kl = gate["max_kl"].get<double>();
+  if (gate.contains("min_top1")) options.gate.min_top1 = gate["min_top1"].get<double>();
 }
 
 }  // namespace
@@ -90,7 +185,9 @@ Result<VersionOptions> VersionOptions::Read(Fields& body) {
   SIGNUM_ASSIGN(options.planes, ReadPlanes(body));
   SIGNUM_ASSIGN(options.budget, ReadBudgetField(body, options));
   SIGNUM_ASSIGN(options.exact_embeddings, ReadExactEmbeddings(body));
-  SIGNUM_TRY(CheckMethod(body));
+  SIGNUM_ASSIGN(options.method, ReadMethod(body));
+  SIGNUM_TRY(ReadDistill(body, options));
+  SIGNUM_TRY(ReadGate(body, options.gate));
   SIGNUM_ASSIGN(options.keep_exact, body.Bool("keep_exact", true));
   SIGNUM_ASSIGN(options.allow_not_finite, body.Bool("allow_not_finite", false));
   return options;
@@ -109,7 +206,8 @@ Result<VersionOptions> VersionOptions::FromJson(std::string_view json) {
   options.planes = stored.value("planes", 1);
   options.budget = stored.value("budget", "");
   options.exact_embeddings = stored.value("embeddings", "") == "exact";
-  options.method = stored.value("method", "none");
+  options.method = MethodFromName(stored.value("method", "none")).value_or(Method::kNone);
+  LoadDistill(stored, options);
   options.keep_exact = stored.value("keep_exact", true);
   options.allow_not_finite = stored.value("allow_not_finite", false);
   return options;
@@ -120,21 +218,38 @@ nlohmann::json VersionOptions::ToJson() const {
                          {"scales", ScaleKindName(scales)},
                          {"planes", planes},
                          {"embeddings", Embeddings()},
-                         {"method", method},
+                         {"method", MethodName(method)},
                          {"keep_exact", keep_exact},
                          {"allow_not_finite", allow_not_finite}};
   if (!budget.empty()) json["budget"] = budget;
+  if (method != Method::kNone) json["distill"] = DistillJson(*this);
+  if (gate.asked()) json["gate"] = GateJson(gate);
   return json;
 }
 
-CompressOptions VersionOptions::ForCompressor() const {
-  CompressOptions options;
-  options.codec = codec;
-  options.scales = scales;
-  options.planes = planes;
-  if (!budget.empty()) (void)ReadBudget(budget, options);  // checked when it was asked for
-  options.exact_embeddings = exact_embeddings;
-  options.allow_not_finite = allow_not_finite;
+nlohmann::json VersionOptions::Shown(nlohmann::json stored) {
+  stored.erase("allow_not_finite");
+  const auto distill = stored.find("distill");
+  if (distill == stored.end() || !distill->is_object()) return stored;
+  const auto calibration = distill->find("calibration");
+  if (calibration != distill->end() && calibration->is_object()) {
+    *calibration = calibration->contains("text") ? "text" : "tokens";
+  }
+  return stored;
+}
+
+MakeDeltaOptions VersionOptions::ForDelta() const {
+  MakeDeltaOptions options;
+  CompressOptions& compress = options.compress;
+  compress.codec = codec;
+  compress.scales = scales;
+  compress.planes = planes;
+  if (!budget.empty()) (void)ReadBudget(budget, compress);  // checked when it was asked for
+  compress.exact_embeddings = exact_embeddings;
+  compress.allow_not_finite = allow_not_finite;
+  options.distill.method = method;
+  options.distill.train = train;
+  options.gate = gate;
   return options;
 }
 

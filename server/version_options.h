@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "gpu/compress.h"
+#include "gpu/distill/make_delta.h"
 #include "server/fields.h"
 #include "storage/base/result.h"
 
@@ -18,20 +18,27 @@ struct VersionOptions {
   int planes = 1;
   std::string budget;  // bytes or "12x" (gpu/budget.h); empty: none
   bool exact_embeddings = false;
-  std::string method = "none";
+  Method method = Method::kDistill;
+  std::string calibration_text, calibration_tokens;  // the publisher's; both empty: self-generated
+  TrainOptions train;
+  Gate gate;
   bool keep_exact = true;
   bool allow_not_finite = false;
 
   // Reads codec, scales, planes, budget, embeddings, method, distill, keep_exact, allow_not_finite
   // and gate of a request. Errc::kUnusable: unsupported_codec, unsupported_scales,
   // unsupported_planes, unsupported_budget, unsupported_embeddings, unsupported_method,
-  // unsupported_gate; each names the field and what is possible.
+  // unsupported_loss, unsupported_calibration; bad_field; each names the field and what is
+  // possible.
   static Result<VersionOptions> Read(Fields& body);
   static Result<VersionOptions> FromJson(std::string_view json);  // kCorrupt "bad_record"
 
   nlohmann::json ToJson() const;
   std::string_view Embeddings() const { return exact_embeddings ? "exact" : "onebit"; }
-  CompressOptions ForCompressor() const;
+  // As a version's resource shows them: without the publisher's text.
+  static nlohmann::json Shown(nlohmann::json stored);
+  // Without calibration rows: reading text takes the upload's tokenizer.
+  MakeDeltaOptions ForDelta() const;
 };
 
 }  // namespace signum

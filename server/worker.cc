@@ -35,6 +35,19 @@ Result<void> EmptyDirectory(const std::filesystem::path& directory) {
   return Fail(Errc::kUnavailable, "bad_tmp_directory", directory.string() + ": " + error.message());
 }
 
+// Training states that no job will go on from. A failed job's is kept as long as the job is known.
+void RemoveDeadStates(const Catalog& catalog, const std::filesystem::path& directory) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const auto job = catalog.GetJob(entry.path().stem().string());
+    const bool dead = job.has_error()
+                          ? job.error().code == Errc::kNotFound
+                          : job->state == JobState::kDone || job->state == JobState::kCancelled;
+    std::error_code ignored;
+    if (dead) std::filesystem::remove(entry.path(), ignored);
+  }
+}
+
 class JobWorker final : public Worker {
  public:
   JobWorker(const WorkerContext& context, const WorkerOptions& options)
@@ -164,6 +177,10 @@ Result<void> JobWorker::RecordFailure(const JobRecord& claimed, const Error& err
   version.finished = job.finished;
   SIGNUM_TRY(context_.catalog.FinishVersion(version, job));
   ReleaseUpload(context_.uploads, version.upload, job.state);
+  if (job.state == JobState::kCancelled) {
+    std::error_code ignored;  // it may never have been made
+    std::filesystem::remove(StateFile(options_, job.id), ignored);
+  }
   return {};
 }
 
@@ -175,6 +192,7 @@ Result<std::unique_ptr<Worker>> Worker::Start(const WorkerContext& context,
   SIGNUM_ASSIGN(const size_t requeued, context.catalog.RequeueRunningJobs());
   if (requeued > 0) spdlog::info("{} jobs of a stopped process go on", requeued);
   SIGNUM_TRY(ReleaseDeadUploads(context.catalog, context.uploads));
+  RemoveDeadStates(context.catalog, options.state_directory);
   return std::make_unique<JobWorker>(context, options);
 }
 

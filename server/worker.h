@@ -16,11 +16,17 @@ class SigningKey;
 class Uploads;
 
 struct WorkerOptions {
-  std::filesystem::path tmp_directory;  // DIR/tmp: delta files being made; emptied at start
-  std::string device = "auto";          // as CompressOptions
-  int jobs = 1;                         // how many run at once
-  int threads_per_job = 0;              // 0: one a core
+  std::filesystem::path tmp_directory;    // DIR/tmp: delta files being made; emptied at start
+  std::filesystem::path state_directory;  // DIR/training: what a killed training goes on from
+  std::string device = "auto";            // as CompressOptions
+  int jobs = 1;                           // how many run at once
+  int threads_per_job = 0;                // 0: one a core
 };
+
+// Where a job's training keeps its state.
+inline std::filesystem::path StateFile(const WorkerOptions& options, const std::string& job) {
+  return options.state_directory / (job + ".state");
+}
 
 // What a worker works with; all outlive it.
 struct WorkerContext {

@@ -60,7 +60,8 @@ struct VersionRecord {
   uint64_t linear_weights = 0, linear_bytes = 0;
   bool exact_kept = false;
   std::string fidelity_json;
-  uint64_t parent = 0;  // lineage: the version that was live when this one was created; 0 none
+  std::string made_json;  // method and embeddings as done, and why where others were asked for
+  uint64_t parent = 0;    // lineage: the version that was live when this one was created; 0 none
   std::string job;
   std::string error_reason, error_message;
   std::string creator;
@@ -84,10 +85,11 @@ struct JobRecord {
   std::string tenant, model;
   uint64_t version = 0;
   JobState state = JobState::kQueued;
-  std::string phase;        // queued, ingest, compress, verify, seal, done
-  double progress = 0;      // 0…1 over all phases
-  double rate = 0;          // bytes a second, of the present phase
-  double eta_seconds = -1;  // -1 unknown
+  std::string phase;           // queued, ingest, compress, verify, seal, done
+  double progress = 0;         // 0…1 over all phases
+  double rate = 0;             // of the present phase: bytes a second, or steps of a training
+  double eta_seconds = -1;     // -1 unknown
+  std::optional<double> loss;  // of a training's newest step
   bool cancel_requested = false;
   uint32_t attempts = 0;  // times it was started
   std::string error_reason, error_message;
@@ -176,7 +178,8 @@ class Catalog {
   Result<std::optional<JobRecord>> ClaimJob();
   // Progress of a running job; returns the stored record (its cancel_requested may have been set).
   Result<JobRecord> ReportProgress(std::string_view id, std::string_view phase, double progress,
-                                   double rate, double eta_seconds);
+                                   double rate, double eta_seconds,
+                                   std::optional<double> loss = std::nullopt);
   // A queued job is cancelled at once (its version fails with reason "cancelled"); a running one
   // gets cancel_requested. kConflict "job_finished".
   Result<JobRecord> CancelJob(std::string_view id);

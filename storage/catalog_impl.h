@@ -29,6 +29,7 @@ struct Catalog::Impl {
   struct Progress {
     std::string phase;
     double progress = 0, rate = 0, eta_seconds = -1;
+    std::optional<double> loss;
     UnixMicros updated = 0;
     UnixMicros synced = 0;  // when it was last made durable
   };

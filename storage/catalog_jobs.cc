@@ -72,6 +72,7 @@ void Catalog::Impl::ShowProgress(JobRecord& job) const {
   job.progress = it->second.progress;
   job.rate = it->second.rate;
   job.eta_seconds = it->second.eta_seconds;
+  job.loss = it->second.loss;
   job.updated = it->second.updated;
 }
 
@@ -163,7 +164,8 @@ Result<void> Catalog::Claim(JobRecord& job, VersionRecord& version) const {
 }
 
 Result<JobRecord> Catalog::ReportProgress(std::string_view id, std::string_view phase,
-                                          double progress, double rate, double eta_seconds) {
+                                          double progress, double rate, double eta_seconds,
+                                          std::optional<double> loss) {
   SIGNUM_ASSIGN(JobRecord job, GetJob(id));
   if (job.state != JobState::kRunning) return NotRunning(job);
   const UnixMicros now = impl_->clock.Now();
@@ -172,7 +174,7 @@ Result<JobRecord> Catalog::ReportProgress(std::string_view id, std::string_view 
     std::lock_guard lock(impl_->progress_mutex);
     Impl::Progress& known = impl_->progress[job.id];
     sync = known.phase != phase || now - known.synced >= impl_->options.progress_sync_micros;
-    known = {std::string(phase), progress, rate, eta_seconds, now, sync ? now : known.synced};
+    known = {std::string(phase), progress, rate, eta_seconds, loss, now, sync ? now : known.synced};
   }
   impl_->ShowProgress(job);
   if (sync) {

@@ -98,6 +98,7 @@ void Fields(F& f, R& r) {
   f("linear_bytes", r.linear_bytes);
   f("exact_kept", r.exact_kept);
   f("fidelity", r.fidelity_json);
+  f("made", r.made_json);
   f("parent", r.parent);
   f("job", r.job);
   f("error_reason", r.error_reason);
@@ -129,6 +130,7 @@ void Fields(F& f, R& r) {
   f("phase", r.phase);
   f("progress", r.progress);
   f("rate", r.rate);
+  f("loss", r.loss);
   f("eta_seconds", r.eta_seconds);
   f("cancel_requested", r.cancel_requested);
   f("attempts", r.attempts);

@@ -1,6 +1,7 @@
 #include "storage/savings.h"
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <tuple>
 #include <unordered_set>
@@ -37,6 +38,18 @@ void Add(SavingsRow& sum, const SavingsRow& row) {
   sum.exact_bytes += row.exact_bytes;
   sum.base_share += row.base_share;
   sum.metadata_bytes += row.metadata_bytes;
+  sum.measured += row.measured;
+  sum.top1_sum += row.top1_sum;
+}
+
+// What a version's fidelity says, where it was measured.
+void Measure(const VersionRecord& version, SavingsRow& row) {
+  const auto fidelity = nlohmann::json::parse(version.fidelity_json, nullptr, false);
+  if (!fidelity.is_object()) return;
+  const auto top1 = fidelity.find("top1");
+  if (top1 == fidelity.end() || !top1->is_number()) return;
+  row.measured = 1;
+  row.top1_sum = top1->get<double>();
 }
 
 // Finds out whose every stored object is, one row for each version and each unused base.
@@ -99,6 +112,7 @@ class Audit {
     if (version.state == VersionState::kReady) {
       row.versions = 1;
       row.upload_bytes = row.version_upload_bytes = version.upload_bytes;
+      Measure(version, row);
     }
     if (version.delta) {
       SIGNUM_ASSIGN(row.delta_bytes, Take(*version.delta));

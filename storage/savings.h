@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct SavingsRow {
   uint64_t metadata_bytes = 0;  // manifests, recipes, keys, logs, and objects that nothing names
                                 // (any more), split in proportion to the rest
 
+  uint64_t measured = 0;  // ready versions whose fidelity was measured,
+  double top1_sum = 0;    // and the sum of their top-1 agreements
+
   uint64_t stored_bytes() const { return delta_bytes + exact_bytes + base_share + metadata_bytes; }
   int64_t saved_bytes() const {
     return static_cast<int64_t>(upload_bytes) - static_cast<int64_t>(stored_bytes());
@@ -40,6 +44,11 @@ struct SavingsRow {
   double ratio() const;
   // Versions' uploads by deltas: how much less a node pulls.
   double delta_ratio() const;
+  // Mean top-1 agreement of the measured versions; nothing where there are none.
+  std::optional<double> mean_fidelity() const {
+    if (measured == 0) return std::nullopt;
+    return top1_sum / static_cast<double>(measured);
+  }
 };
 
 struct SavingsReport {

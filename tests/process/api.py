@@ -106,8 +106,8 @@ class Api:
         return self.post(f"/v1/bases/{name}", {"upload": upload}, 201).json()
 
     def create_version(self, model, upload, base, **options):
-        """POST versions for `tenant/model`; the 202 answer."""
-        body = {"upload": upload, "base": base, **options}
+        """POST versions for `tenant/model`, not distilled unless options say so; the 202 answer."""
+        body = {"upload": upload, "base": base, "method": "none", **options}
         return self.post(self.model_path(model) + "/versions", body, 202).json()
 
     def publish(self, model, folder, base="base", **options):

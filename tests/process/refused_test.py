@@ -169,11 +169,13 @@ def test_an_incomplete_upload(family, small_files):
     assert any(path in problem["detail"] for path in small_files)
 
 
-def test_options_that_later_versions_bring(family, small_files, weights):
+def test_options_nobody_knows(family, small_files, weights):
     upload = family.admin.upload({**small_files, "model.safetensors": weights})
-    for options, code in (({"method": "distill"}, "unsupported_method"),
-                          ({"method": "layerwise"}, "unsupported_method"),
-                          ({"gate": {"max_kl": 0.1}}, "unsupported_gate")):
+    for options, code in (({"method": "magic"}, "unsupported_method"),
+                          ({"distill": {"loss": "l1"}}, "unsupported_loss"),
+                          ({"distill": {"steps": 0}}, "bad_field"),
+                          ({"distill": {"calibration": {"tokens": "1 x"}}}, "bad_tokens"),
+                          ({"gate": {"max_kl": -1}}, "bad_field")):
         refuse_version(family, upload, code, **options)
     for options in ({"codec": "sign9"}, {"scales": "diagonal"}, {"embeddings": "none"}, {"keep_exact": "yes"}):
         body = {"upload": upload, "base": "base", **options}

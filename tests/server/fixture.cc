@@ -63,6 +63,7 @@ void Service::Restart() {
 void Service::StartWorker() {
   WorkerOptions options;
   options.tmp_directory = parts_->registry->TmpDirectory();
+  options.state_directory = parts_->registry->TrainingDirectory();
   options.device = "cpu";
   const WorkerContext context{app().clock, app().objects, app().catalog, app().uploads,
                               app().signing_key};

@@ -136,7 +136,7 @@ json CreateBase(const Client& admin, const std::string& name, const Files& files
 
 json Push(const Client& client, const std::string& model_path, const std::string& base,
           const Files& files, const json& extra) {
-  json body = {{"upload", Upload(client, files)}, {"base", base}};
+  json body = {{"upload", Upload(client, files)}, {"base", base}, {"method", "none"}};
   body.update(extra);
   const Reply reply = client.Post(model_path + "/versions", body);
   Expect(reply, 202, "creating a version of " + model_path);

@@ -33,7 +33,8 @@ nlohmann::json CreateUpload(const Client& client, const Files& files, bool decla
 
 // Uploads and creates a base.
 nlohmann::json CreateBase(const Client& admin, const std::string& name, const Files& files);
-// Uploads and creates a version; returns the 202's body. `extra` is merged into the request.
+// Uploads and creates a version; returns the 202's body. `extra` is merged into the request,
+// which asks for no distillation.
 nlohmann::json Push(const Client& client, const std::string& model_path, const std::string& base,
                     const Files& files, const nlohmann::json& extra = nlohmann::json::object());
 // Waits until the version that `pushed` (the 202's body) speaks of has ended, and returns its

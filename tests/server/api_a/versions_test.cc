@@ -58,7 +58,7 @@ TEST_F(VersionsTest, AFineTuneBecomesAOneBitDelta) {
   EXPECT_EQ(version["codec"], "sign1");
   EXPECT_EQ(version["scales"], "row+col");
   EXPECT_EQ(version["embeddings"], "onebit");
-  EXPECT_EQ(version["method"], "none");
+  EXPECT_EQ(version["method"], "distill");
   EXPECT_EQ(version["keep_exact"], true);
   EXPECT_EQ(version["error"], nullptr);
   EXPECT_EQ(version["aliases"], json({"latest", "live"}));
@@ -118,15 +118,18 @@ TEST_F(QueuedVersionsTest, RefusesWhatItCannotDoAndNamesTheField) {
   };
   const Case cases[] = {
       {{{"codec", "sign9"}}, "unsupported_codec", "codec"},
-      {{{"codec", "lowrank"}}, "unsupported_codec", "lowrank"},
       {{{"codec", 1}}, "bad_field", "codec"},
       {{{"scales", "diagonal"}}, "unsupported_scales", "scales"},
       {{{"embeddings", "half"}}, "unsupported_embeddings", "embeddings"},
-      {{{"method", "distill"}}, "unsupported_method", "distill"},
-      {{{"method", "layerwise"}}, "unsupported_method", "layerwise"},
       {{{"method", "magic"}}, "unsupported_method", "magic"},
-      {{{"distill", {{"steps", 5}}}}, "unsupported_method", "distill"},
-      {{{"gate", {{"max_kl", 0.1}}}}, "unsupported_gate", "gate"},
+      {{{"distill", 5}}, "bad_field", "distill"},
+      {{{"distill", {{"steps", 0}}}}, "bad_field", "distill.steps"},
+      {{{"distill", {{"stps", 5}}}}, "unknown_field", "distill.stps"},
+      {{{"distill", {{"loss", "l1"}}}}, "unsupported_loss", "l1"},
+      {{{"distill", {{"calibration", "mine"}}}}, "unsupported_calibration", "mine"},
+      {{{"distill", {{"calibration", {{"tokens", "1 2\n3"}}}}}}, "bad_tokens", "line 2"},
+      {{{"gate", {{"max_kl", "low"}}}}, "bad_field", "gate.max_kl"},
+      {{{"gate", {{"min_top1", 1.5}}}}, "bad_field", "gate.min_top1"},
       {{{"keep_exact", "yes"}}, "bad_field", "keep_exact"},
       {{{"keep_exat", true}}, "unknown_field", "keep_exat"},
       {{{"base", "nope"}}, "unknown_base", "nope"},
@@ -182,7 +185,8 @@ TEST_F(QueuedVersionsTest, OneUploadMakesOneVersion) {
   const std::string upload = service_.app().catalog.GetVersion("acme", "chat", 1)->upload;
   const std::string versions = std::string(kModel) + "/versions";
   // The same request again, as after a lost answer, finds what it made.
-  const Reply again = publisher_.Post(versions, {{"upload", upload}, {"base", "small"}});
+  const json same = {{"upload", upload}, {"base", "small"}, {"method", "none"}};
+  const Reply again = publisher_.Post(versions, same);
   EXPECT_EQ(again.status, 202) << again.body;
   EXPECT_EQ(again.Json()["version"], 1);
   const json other = {{"upload", upload}, {"base", "small"}, {"scales", "row"}};
@@ -195,7 +199,7 @@ TEST_F(VersionsTest, ALostAnswerIsFoundAgainWhenTheVersionIsReady) {
   PushReady(1);
   const std::string upload = service_.app().catalog.GetVersion("acme", "chat", 1)->upload;
   const std::string versions = std::string(kModel) + "/versions";
-  const json body = {{"upload", upload}, {"base", "small"}};
+  const json body = {{"upload", upload}, {"base", "small"}, {"method", "none"}};
   EXPECT_EQ(publisher_.Post(versions, body).Json()["version"], 1);
   // In another model the upload is simply gone.
   const Reply elsewhere = publisher_.Post("/v1/tenants/acme/models/other/versions", body);
