@@ -358,10 +358,10 @@ Result<void> CompressJob::Finish() {
   job.finished = context_.clock.Now();
   version_->state = rejected ? VersionState::kRejected : VersionState::kReady;
   version_->finished = job.finished;
-  SIGNUM_TRY(context_.catalog.FinishVersion(*version_, job));
-  std::error_code ignored;
+  std::error_code ignored;  // before anyone sees that the job is done
+  std::filesystem::remove(output_, ignored);
   std::filesystem::remove(state_file_, ignored);
-  return {};
+  return context_.catalog.FinishVersion(*version_, job);
 }
 
 }  // namespace signum
