@@ -46,7 +46,8 @@ class OfflineTest : public testing::Test {
  protected:
   std::string Delta(const std::string& fine, std::vector<std::string> more = {}) {
     const std::string path = (dir_ / (fine + ".safetensors")).string();
-    std::vector<std::string> arguments = {"diff", kModels + "base", kModels + fine, "-o", path};
+    std::vector<std::string> arguments = {"diff", kModels + "base", kModels + fine, "-o",
+                                          path,   "--method",       "none"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Outcome outcome = RunSignum(arguments);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -118,9 +119,9 @@ TEST_F(OfflineTest, RawDeltaGivesBackTheUploadBitForBit) {
 
 TEST_F(OfflineTest, DiffIsDeterministicAndReportsWhatItWrote) {
   const std::string first = Contents(Delta("pysrc"));
-  const Outcome again =
-      RunSignum({"diff", kModels + "base", kModels + "pysrc", "-o",
-                 (dir_ / "again.safetensors").string(), "--threads", "1", "--json"});
+  const Outcome again = RunSignum({"diff", kModels + "base", kModels + "pysrc", "-o",
+                                   (dir_ / "again.safetensors").string(), "--threads", "1",
+                                   "--method", "none", "--json"});
   ASSERT_EQ(again.code, 0) << again.err;
   EXPECT_EQ(Contents(dir_ / "again.safetensors"), first);
   const json report = json::parse(again.out);

@@ -14,7 +14,7 @@ BASE = parse((FAMILY / "base/model.safetensors").read_bytes())[0]
 
 
 def diff(fine, delta, *options, expect=0):
-    done = signum("diff", FAMILY / "base", fine, "-o", delta, *options, "--json")
+    done = signum("diff", FAMILY / "base", fine, "-o", delta, "--method", "none", *options, "--json")
     assert done.returncode == expect, done.stderr
     return json.loads(done.stdout) if expect == 0 else done.stderr
 
@@ -168,7 +168,7 @@ def test_wrong_adapters_are_refused_at_the_door(admin, tmp_path):
     admin.push_base("base", FAMILY / "base")
     write_adapter(tmp_path / "adapter", BASE, use_dora=True)
     upload = admin.upload_folder(tmp_path / "adapter")
-    body = {"upload": upload, "base": "base"}
+    body = {"upload": upload, "base": "base", "method": "none"}
     problem = admin.problem("POST", "/v1/tenants/acme/models/chat/versions", 422, "unsupported_adapter", json=body)
     assert "use_dora" in problem["detail"]
     admin.problem("POST", "/v1/bases/other", 422, "no_config", json={"upload": upload})
@@ -180,7 +180,7 @@ def test_version_options(registry, admin, tmp_path):
     assert planes["planes"] == 2
     budget = admin.publish("acme/chat", FAMILY / "kjv", budget="5x")
     assert budget["ratio"] >= 5
-    assert signum("push", "acme/chat", FAMILY / "kjv", "--base", "base", "--planes", "2", "--wait",
+    assert signum("push", "acme/chat", FAMILY / "kjv", "--base", "base", "--method", "none", "--planes", "2", "--wait",
                   registry=registry).returncode == 0
     upload = admin.upload_folder(FAMILY / "kjv")
     for options, code in (({"planes": 9}, "unsupported_planes"), ({"budget": "x"}, "unsupported_budget"),

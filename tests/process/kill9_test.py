@@ -147,7 +147,7 @@ class Publisher(threading.Thread):
         upload = self.upload(folder, key)
         self.consume(upload)  # from here on it may be gone
         created = self.ask("POST", f"{Api.model_path(model)}/versions", (202,),
-                           json={"upload": upload, "base": "base"}, headers={"Idempotency-Key": key}).json()
+                           json={"upload": upload, "base": "base", "method": "none"}, headers={"Idempotency-Key": key}).json()
         number = created["version"]
         with self.noted.lock:
             self.noted.versions[(model, number)] = None
