@@ -53,9 +53,9 @@ def test_wrong_tokens_are_named(delta, tmp_path, content, reason):
 
 def test_a_gate_refuses_and_says_why(family):
     push = ("push", "gated/model", FAMILY / "kjv", "--base", "base", "--wait", "--method", "layerwise")
-    done = signum(*push, "--max-kl", "0.000001", registry=family)
+    done = signum(*push, "--max-kl", "0.000001", registry=family.registry)
     assert done.returncode == 4 and "max_kl" in done.stderr, done.stderr
     assert family.admin.json("/v1/tenants/gated/models/model/versions/1")["state"] == "rejected"
-    done = signum(*push, "--min-top1", "0.5", registry=family)
+    done = signum(*push, "--min-top1", "0.5", registry=family.registry)
     assert done.returncode == 0, done.stderr
     assert family.admin.json("/v1/tenants/gated/models/model/versions/2")["fidelity"]["top1"] > 0.5
