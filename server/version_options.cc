@@ -74,6 +74,7 @@ Result<Method> ReadMethod(Fields& body) {
 }
 
 constexpr uint64_t kMaxSteps = 1'000'000;
+constexpr uint64_t kMaxRows = 100'000;
 
 // "self", {"text": …} or {"tokens": …}: ids, one row a line, or an array of rows.
 Result<void> ReadCalibration(Fields& distill, VersionOptions& options) {
@@ -107,6 +108,11 @@ Result<void> ReadDistill(Fields& body, VersionOptions& options) {
     SIGNUM_ASSIGN(const uint64_t steps, distill.Number("steps"));
     if (steps < 1 || steps > kMaxSteps) return distill.Bad("steps", "a number from 1 to 1000000");
     options.train.steps = static_cast<int64_t>(steps);
+  }
+  if (distill.Find("rows") != nullptr) {
+    SIGNUM_ASSIGN(const uint64_t rows, distill.Number("rows"));
+    if (rows < 1 || rows > kMaxRows) return distill.Bad("rows", "a number from 1 to 100000");
+    options.calibration_rows = static_cast<int64_t>(rows);
   }
   if (distill.Find("seed") != nullptr) {
     SIGNUM_ASSIGN(options.train.seed, distill.Number("seed"));
@@ -142,6 +148,7 @@ Result<void> ReadGate(Fields& body, Gate& out) {
 
 nlohmann::json DistillJson(const VersionOptions& options) {
   nlohmann::json out = {{"steps", options.train.steps},
+                        {"rows", options.calibration_rows},
                         {"seed", options.train.seed},
                         {"loss", LossName(options.train.loss)},
                         {"calibration", "self"}};
@@ -165,6 +172,7 @@ void LoadDistill(const nlohmann::json& stored, VersionOptions& options) {
   const nlohmann::json distill = stored.value("distill", nlohmann::json::object());
   options.train.steps = distill.value("steps", options.train.steps);
   options.train.seed = distill.value("seed", options.train.seed);
+  options.calibration_rows = distill.value("rows", options.calibration_rows);
   options.train.loss = LossFromName(distill.value("loss", "mse")).value_or(ops::Loss::kMse);
   const auto calibration = distill.find("calibration");
   if (calibration != distill.end() && calibration->is_object()) {
@@ -249,6 +257,7 @@ MakeDeltaOptions VersionOptions::ForDelta() const {
   compress.allow_not_finite = allow_not_finite;
   options.distill.method = method;
   options.distill.train = train;
+  options.distill.calibration_rows = calibration_rows;
   options.gate = gate;
   return options;
 }

@@ -21,6 +21,7 @@ struct VersionOptions {
   Method method = Method::kDistill;
   std::string calibration_text, calibration_tokens;  // the publisher's; both empty: self-generated
   TrainOptions train;
+  int64_t calibration_rows = DistillOptions().calibration_rows;  // of self-generated text
   Gate gate;
   bool keep_exact = true;
   bool allow_not_finite = false;

@@ -120,7 +120,7 @@ Result<Job> WaitForJob(Registry& registry, const std::string& id) {
 
 std::string FidelityLine(const nlohmann::json& report) {
   const auto at = report.find("fidelity");
-  if (at == report.end() || !at->is_object()) return "";
+  if (at == report.end() || !at->is_object() || !at->contains("kl")) return "";
   return "  on held-out text of its own: logit MSE " + Fixed((*at)["logit_mse"], 5) + ", KL " +
          Fixed((*at)["kl"], 5) + ", top-1 agreement " + Fixed((*at)["top1"], 4) + ", perplexity " +
          Fixed((*at)["perplexity"]["delta"], 2) + " (fine-tune " +

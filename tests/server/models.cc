@@ -145,7 +145,7 @@ json Push(const Client& client, const std::string& model_path, const std::string
 
 json WaitForVersion(const Client& client, const json& pushed) {
   const std::string path = PathOf(pushed["url"]);
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(180);
   for (;;) {
     const Reply reply = client.Get(path);
     Expect(reply, 200, "GET " + path);

@@ -31,15 +31,17 @@ class DistilledVersions : public testing::Test {
   }
 
   Service service_;
-  const json few_steps_ = {{"method", "distill"}, {"distill", {{"steps", 3}, {"seed", 7}}}};
+  const json few_steps_ = {{"method", "distill"},
+                           {"distill", {{"steps", 3}, {"rows", 24}, {"seed", 7}}}};
 };
 
 TEST_F(DistilledVersions, SayWhatWasLost) {
   const json version = PushKjv(few_steps_);
   ASSERT_EQ(version["state"], "ready") << version;
   EXPECT_EQ(version["method"], "distill");
-  EXPECT_EQ(version["distill"],
-            (json{{"steps", 3}, {"seed", 7}, {"loss", "mse"}, {"calibration", "self"}}));
+  EXPECT_EQ(
+      version["distill"],
+      (json{{"steps", 3}, {"rows", 24}, {"seed", 7}, {"loss", "mse"}, {"calibration", "self"}}));
   const json& fidelity = version["fidelity"];
   EXPECT_GT(fidelity["kl"].get<double>(), 0);
   EXPECT_LT(fidelity["kl"].get<double>(), 0.1);
@@ -95,7 +97,8 @@ TEST_F(DistilledVersions, AreRejectedByAGateAndLeaveLiveAlone) {
 }
 
 TEST_F(DistilledVersions, PassAGateThatTheyReach) {
-  const json version = PushKjv({{"method", "layerwise"}, {"gate", {{"min_top1", 0.5}}}});
+  const json version = PushKjv(
+      {{"method", "layerwise"}, {"distill", {{"rows", 24}}}, {"gate", {{"min_top1", 0.5}}}});
   EXPECT_EQ(version["state"], "ready") << version;
   EXPECT_EQ(version["made"]["embeddings"], "onebit");
 }
