@@ -13,6 +13,8 @@
 #include "client/exit_code.h"
 #include "client/node/node.h"
 #include "client/node/node_service.h"
+#include "client/node/serve/openai_routes.h"
+#include "client/node/serve/serving.h"
 #include "server/http/server.h"
 #include "storage/base/file.h"
 #include "storage/base/name.h"
@@ -22,6 +24,9 @@ namespace {
 
 struct Flags {
   NodeOptions node;
+  ServingOptions serving;
+  OpenAiOptions api;
+  bool serve = true;
   std::string listen = "127.0.0.1:8081";
   std::string port_file;
 };
@@ -50,6 +55,26 @@ Result<std::string> DefaultCache(const std::string& node) {
   return Fail(Errc::kInvalid, "no_cache", "where is the cache? Give --cache DIR or set HOME");
 }
 
+void DeclareServing(CLI::App& app, Flags& flags) {
+  ServingOptions& serving = flags.serving;
+  app.add_flag("--serve,!--no-serve", flags.serve,
+               "Answer requests with the models (default), or only keep them resident");
+  app.add_option("--base", serving.bases,
+                 "Folder with a base checkpoint, so that it is not fetched; repeat for more");
+  app.add_option("--kv-cache", serving.kv_bytes,
+                 "Memory for keys and values, for each base (default 1GiB)")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--max-batch", serving.scheduler.max_sequences, "Requests computed at a time (64)")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--max-queue", serving.scheduler.max_queued,
+                 "Requests that may wait for a place; others are answered 429 (256)")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--step-tokens", serving.step_rows, "Tokens computed in a step, at most (256)")
+      ->check(CLI::Range(1, 1 << 16));
+  app.add_option("--api-key", flags.api.api_key, "Key that requests below /v1/ must carry")
+      ->envname("SIGNUM_API_KEY");
+}
+
 void Declare(CLI::App& app, Flags& flags) {
   NodeOptions& node = flags.node;
   app.add_option("--registry", node.registry_url, "URL of the registry")
@@ -73,6 +98,7 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option(
       "--trust-key", node.trust_key,
       "Public key (base64) manifests must be signed with (default: pinned on first use)");
+  DeclareServing(app, flags);
   app.add_option("--listen", flags.listen, "ADDRESS:PORT (default 127.0.0.1:8081; port 0: any)");
   app.add_option("--port-file", flags.port_file, "File to write the bound port to");
 }
@@ -125,12 +151,22 @@ Result<void> Serve(Flags flags) {
   SIGNUM_ASSIGN(const http::ServerOptions listen, ParseListen(flags.listen));
   const sigset_t signals = BlockSignals();
   spdlog::flush_on(spdlog::level::info);
+  Serving serving(flags.serving, flags.node.cache_directory);
+  if (flags.serve) {
+    flags.node.prepare = [&serving](Registry& registry, Generation& generation) {
+      return serving.Prepare(registry, generation);
+    };
+  }
   SIGNUM_ASSIGN(const std::unique_ptr<Node> node, Node::Start(flags.node));
+  http::Router router = NodeRoutes(*node);
+  AddOpenAiRoutes(router, *node, serving, flags.api);
   http::Server::Hooks hooks;
-  hooks.gate = [](auto&&...) { return std::nullopt; };
+  hooks.gate = [key = flags.api.api_key](const http::Request& request, auto&&...) {
+    return CheckApiKey(request, key);
+  };
   hooks.observe = [](const http::AccessRecord&) {};
   SIGNUM_ASSIGN(const auto server,
-                http::Server::Start(listen, NodeRoutes(*node), std::move(hooks)));
+                http::Server::Start(listen, std::move(router), std::move(hooks)));
   spdlog::info("node {} listens on {} port {}", flags.node.name, listen.address, server->port());
   if (!flags.port_file.empty()) {
     const std::string port = std::to_string(server->port()) + "\n";
@@ -140,6 +176,7 @@ Result<void> Serve(Flags flags) {
   sigwait(&signals, &signal);
   spdlog::info("stopping");
   server->Stop(std::chrono::seconds{5});
+  serving.Stop();
   node->Stop();
   return {};
 }

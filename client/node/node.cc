@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "storage/base/clock.h"
+#include "storage/base/name.h"
 
 namespace signum::client {
 
@@ -16,7 +17,10 @@ Node::Node(NodeOptions options)
       budget_(std::make_shared<MemoryBudget>(options_.memory_bytes)),
       memory_(options_.cache_directory / "live"),
       targets_(options_.load_retry) {
-  targets_.OnChange([this] { RequestReport(); });
+  targets_.OnChange([this] {
+    RequestReport();
+    WakeWaiters();
+  });
 }
 
 Result<std::unique_ptr<Node>> Node::Start(NodeOptions options) {
@@ -174,6 +178,11 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
       registry, live, [&](GenerationState, uint64_t done) { targets_.Progress(live, done); },
       report);
   metrics_.Downloaded(report.bytes_downloaded);
+  if (loaded && options_.prepare) {
+    if (const Result<void> ready = options_.prepare(registry, *loaded); !ready) {
+      loaded = ready.error();
+    }
+  }
   if (!loaded) {
     if (loaded.error().code == Errc::kCancelled) return;
     metrics_.Refused(loaded.error().reason);
@@ -188,6 +197,37 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
   metrics_.Loaded(report.from_cache, took.count());
   spdlog::info("{}@{}: published, {} bytes from {} in {:.3f} s", live.Name(), live.version,
                live.size, report.from_cache ? "the cache" : "the registry", took.count());
+}
+
+// ---- requests
+
+Result<std::optional<Lease>> Node::Find(const std::string& tenant, const std::string& model) {
+  if (Result<Lease> lease = residency_.Acquire(tenant, model)) {
+    return std::optional<Lease>(*std::move(lease));
+  }
+  for (const TargetStatus& target : targets_.Snapshot()) {
+    if (target.want.tenant != tenant || target.want.model != model) continue;
+    if (target.state != TargetState::kRefused) return std::optional<Lease>();
+    return Fail(Errc::kUnavailable, "model_refused",
+                target.want.Name() + " can't be loaded: " + target.message);
+  }
+  return Fail(Errc::kNotFound, "unknown_model",
+              "no model '" + Printable(tenant + "/" + model) + "' is served here");
+}
+
+std::shared_ptr<void> Node::Subscribe(std::function<void()> wake) {
+  const std::lock_guard lock(waiters_->mutex);
+  const uint64_t id = waiters_->next++;
+  waiters_->wakes.emplace(id, std::move(wake));
+  return {nullptr, [waiters = waiters_, id](void*) {
+            const std::lock_guard in(waiters->mutex);
+            waiters->wakes.erase(id);
+          }};
+}
+
+void Node::WakeWaiters() {
+  const std::lock_guard lock(waiters_->mutex);
+  for (const auto& [id, wake] : waiters_->wakes) wake();
 }
 
 // ---- reporting

@@ -3,9 +3,12 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -34,6 +37,9 @@ struct NodeOptions {
   uint64_t cache_bytes = 0;  // 0: no bound
   std::string trust_key;     // base64; empty: the registry's keys, pinned on first use
   int loaders = 2;           // deltas fetched at the same time
+  // Called by the thread that has loaded a generation, before it is published: makes it ready to
+  // answer requests. An error counts as the load's.
+  std::function<Result<void>(Registry&, Generation&)> prepare;
   std::chrono::seconds watch_wait{50};
   std::chrono::milliseconds report_interval{15'000};
   RetryPolicy load_retry{Millis{500}, Millis{30'000}, 5};   // of a delta that is refused
@@ -59,6 +65,12 @@ class Node {
   const Residency& residency() const { return residency_; }
   const NodeOptions& options() const { return options_; }
 
+  // A lease of a model, or nothing while it is on its way here. Errc::kNotFound unknown_model;
+  // kUnavailable model_refused with the reason why it can't be loaded.
+  Result<std::optional<Lease>> Find(const std::string& tenant, const std::string& model);
+  // `wake` is called, on any thread, when some model's state has changed, until the handle goes.
+  std::shared_ptr<void> Subscribe(std::function<void()> wake);
+
   nlohmann::json ResidencyDocument() const;  // GET /v1/residency
   nlohmann::json ModelsDocument() const;     // GET /v1/models
   std::string MetricsText();
@@ -81,6 +93,7 @@ class Node {
   void ReportLoop(const std::stop_token& stop);
   nlohmann::json Report() const;
   void RequestReport();
+  void WakeWaiters();
 
   std::unique_ptr<Registry> NewRegistry(const RetryPolicy& retry,
                                         const std::stop_token& stop) const;
@@ -100,6 +113,14 @@ class Node {
   std::atomic<uint64_t> seq_{0};
   mutable std::mutex error_mutex_;
   std::string registry_error_;
+
+  // Who waits for a model's state to change; outlived by their handles.
+  struct Waiters {
+    std::mutex mutex;
+    uint64_t next = 0;
+    std::map<uint64_t, std::function<void()>> wakes;
+  };
+  const std::shared_ptr<Waiters> waiters_ = std::make_shared<Waiters>();
 
   std::mutex report_mutex_;
   std::condition_variable_any report_wake_;

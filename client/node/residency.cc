@@ -50,6 +50,8 @@ Lease& Lease::operator=(Lease&& other) noexcept {
 
 const Generation& Lease::operator*() const { return slot_->generation; }
 
+Lease Lease::Another() const { return slot_ ? Lease(slot_) : Lease(); }
+
 void Lease::Release() {
   if (!slot_) return;
   --slot_->leases;

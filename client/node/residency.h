@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,11 +21,16 @@ namespace signum::client {
 enum class GenerationState { kDownloading, kVerified, kPublished, kRetiring, kFreed };
 std::string_view GenerationStateName(GenerationState state);
 
+struct ServedModel;
+
 // A verified delta in memory. Immutable.
 struct Generation {
   LiveModel live;
   std::shared_ptr<const Arena> arena;
   std::shared_ptr<const DeltaReader> delta;  // over the arena
+  // Where the node serves: the model ready to answer, or why it can't.
+  std::shared_ptr<const ServedModel> served;
+  std::optional<Error> not_served;
 };
 
 // What is known of one generation that is in memory.
@@ -47,6 +53,7 @@ class Lease {
 
   const Generation& operator*() const;
   const Generation* operator->() const { return &**this; }
+  Lease Another() const;  // one more of the same generation
   explicit operator bool() const { return slot_ != nullptr; }
   void Release();
 

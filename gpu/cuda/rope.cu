@@ -10,7 +10,8 @@ __global__ void __launch_bounds__(kThreads) TurnRow(ops::RopeArgs args) {
   const int64_t r = blockIdx.x;
   const auto half = static_cast<unsigned>(args.head_dim / 2);
   const auto pairs = static_cast<unsigned>(args.heads) * half;
-  const int64_t position = args.first_position + r % args.tokens;
+  const int64_t position =
+      args.positions != nullptr ? args.positions[r] : args.first_position + r % args.tokens;
   const float* cosines = args.cos + position * half;
   const float* sines = args.sin + position * half;
   for (unsigned p = threadIdx.x; p < pairs; p += kThreads) {

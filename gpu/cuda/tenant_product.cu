@@ -79,7 +79,7 @@ __device__ float SignDot(const Plane& plane, int64_t at, const float* x) {
 template <Element kType>
 __device__ void LoadWeights(const ops::TenantProductArgs& args, int64_t row, int64_t column,
                             float* w) {
-  if (row >= args.rows || column >= args.columns) {
+  if (args.base == nullptr || row >= args.rows || column >= args.columns) {
     for (int e = 0; e < kOctet; ++e) w[e] = 0;
     return;
   }
@@ -141,7 +141,9 @@ __global__ void __launch_bounds__(kThreads)
       if (LaneOf() != 0 || row >= args.rows || first_b + b >= args.m) continue;
       const Plane& plane = shared.planes[b];
       const float scale = plane.sign == nullptr ? 0.0F : plane.row[plane.one_row_scale ? 0 : row];
-      args.y[(first_b + b) * args.rows + row] = from_base + scale * from_delta;
+      float* y = args.y + (first_b + b) * args.rows + row;
+      const float before = args.base == nullptr ? *y : from_base;
+      *y = before + scale * from_delta;
     }
   }
 }

@@ -5,7 +5,8 @@ namespace signum::ops {
 void Rope(const RopeArgs& args) {
   const int64_t half = args.head_dim / 2;
   for (int64_t r = 0; r < args.rows; ++r) {
-    const int64_t position = args.first_position + r % args.tokens;
+    const int64_t position =
+        args.positions != nullptr ? args.positions[r] : args.first_position + r % args.tokens;
     const float* cos = args.cos + position * half;
     const float* sin = args.sin + position * half;
     const float turn = args.inverse ? -1.0F : 1.0F;

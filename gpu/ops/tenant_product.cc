@@ -5,7 +5,7 @@
 
 #include "gpu/kernels/convert.h"
 #include "gpu/kernels/reconstruct.h"
-#include "gpu/ops/matmul.h"
+#include "gpu/ops/row_product.h"
 #include "gpu/ops/sign_grad_row.h"
 
 namespace signum::ops {
@@ -32,14 +32,15 @@ float DeltaShare(const TenantProductArgs& args, int64_t b, int64_t row) {
 void TenantProduct(const TenantProductArgs& args) {
   const int64_t most = std::max<int64_t>(1, kBlockWeights / std::max<int64_t>(1, args.columns));
   const kernels::ConstRow base{args.base_type, args.base};
-  std::vector<float> w(static_cast<size_t>(most * args.columns));
+  std::vector<float> w(args.base == nullptr ? 0 : static_cast<size_t>(most * args.columns));
   for (int64_t first = 0; first < args.rows; first += most) {
     const int64_t count = std::min(most, args.rows - first);
-    kernels::ToFloat(base.From(static_cast<size_t>(first * args.columns)),
-                     static_cast<size_t>(count * args.columns), w.data());
-    MatMulArgs product = Linear(args.x, w.data(), args.y + first, args.m, count, args.columns);
-    product.ldc = args.rows;
-    MatMul(product);
+    if (args.base != nullptr) {
+      kernels::ToFloat(base.From(static_cast<size_t>(first * args.columns)),
+                       static_cast<size_t>(count * args.columns), w.data());
+      RowProduct({args.x, w.data(), args.y + first, args.m, count, args.columns, args.columns,
+                  args.columns, args.rows, false});
+    }
     for (int64_t b = 0; b < args.m; ++b) {
       if (args.tenants[b] < 0) continue;
       float* y = args.y + b * args.rows;

@@ -1,0 +1,140 @@
+#include "client/node/serve/serving.h"
+
+#include <spdlog/spdlog.h>
+
+#include "storage/base/name.h"
+
+namespace signum::client {
+namespace {
+
+constexpr uint64_t kMaxFileBytes = 64u << 20;
+
+BaseWeights::Sources SourcesOf(const std::shared_ptr<const LocalCheckpoint>& base) {
+  BaseWeights::Sources sources;
+  sources.checkpoint = base->checkpoint();
+  sources.config_json = base->checkpoint()->config_json();
+  sources.digest = base->base_digest();
+  sources.blobs = base->blobs();
+  sources.file = [base](std::string_view path) -> Result<std::string> {
+    for (const CheckpointFile& file : base->checkpoint()->files()) {
+      if (file.path == path) return ReadAll(*file.bytes, kMaxFileBytes);
+    }
+    return Fail(Errc::kNotFound, "unknown_file", "no file '" + Printable(path) + "'");
+  };
+  return sources;
+}
+
+bool WorthAnotherTry(const Error& error) {
+  return error.code == Errc::kUnavailable || error.code == Errc::kCancelled ||
+         error.reason == "disk_full";
+}
+
+}  // namespace
+
+Serving::Serving(ServingOptions options, const std::filesystem::path& cache_directory)
+    : options_(std::move(options)),
+      backend_(ops::MakeCpuBackend()),
+      store_(cache_directory / "bases", options_.bases) {}
+
+Serving::~Serving() { Stop(); }
+
+void Serving::Stop() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [digest, base] : bases_) base->scheduler->Stop();
+}
+
+Result<std::unique_ptr<Engine>> Serving::MakeEngine(
+    std::shared_ptr<const BaseWeights> weights) const {
+  EngineOptions engine;
+  engine.step_rows = options_.step_rows;
+  const uint64_t block =
+      Engine::CacheBytesPerToken(weights->config()) * static_cast<uint64_t>(engine.block_tokens);
+  engine.blocks = static_cast<int64_t>(options_.kv_bytes / block);
+  if (engine.blocks == 0) {
+    return Fail(Errc::kExhausted, "cache_too_small",
+                "a block of the cache takes " + std::to_string(block) + " bytes, --kv-cache is " +
+                    std::to_string(options_.kv_bytes));
+  }
+  return Engine::Create(std::move(weights), engine);
+}
+
+Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(Registry& registry,
+                                                         const std::string& name,
+                                                         const Digest& digest) {
+  auto base = std::make_unique<Base>();
+  base->name = name;
+  SIGNUM_ASSIGN(base->checkpoint, store_.Obtain(registry, name, digest));
+  SIGNUM_ASSIGN(base->weights, BaseWeights::Open(*backend_, SourcesOf(base->checkpoint)));
+  SIGNUM_ASSIGN(auto engine, MakeEngine(base->weights));
+  base->scheduler = std::make_unique<Scheduler>(std::move(engine), options_.scheduler);
+  SIGNUM_ASSIGN(auto weights, TenantWeights::OfBase(base->weights));
+  SIGNUM_ASSIGN(auto model, MakeServedModel(std::move(weights)));
+  model->name = name;
+  model->fingerprint = digest.Text();
+  model->scheduler = base->scheduler.get();
+  base->model = std::move(model);
+  return base;
+}
+
+Result<const Serving::Base*> Serving::LoadBase(Registry& registry, const std::string& name,
+                                               const Digest& digest) {
+  const std::lock_guard loading(loading_);
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = bases_.find(digest);
+    if (found != bases_.end()) return static_cast<const Base*>(found->second.get());
+  }
+  SIGNUM_ASSIGN(auto base, OpenBase(registry, name, digest));
+  const Base* opened = base.get();
+  spdlog::info("base {}: loaded, {} cache blocks", name,
+               base->scheduler->engine().options().blocks);
+  const std::lock_guard lock(mutex_);
+  bases_.emplace(digest, std::move(base));
+  return opened;
+}
+
+Result<std::shared_ptr<const ServedModel>> Serving::MakeModel(const Base& base,
+                                                              const Generation& generation) const {
+  SIGNUM_ASSIGN(auto weights, TenantWeights::Open(base.weights, generation.delta));
+  SIGNUM_ASSIGN(auto model, MakeServedModel(std::move(weights)));
+  model->name = generation.live.Name();
+  model->fingerprint = generation.live.digest.Text();
+  model->scheduler = base.scheduler.get();
+  return std::shared_ptr<const ServedModel>(std::move(model));
+}
+
+Result<void> Serving::Prepare(Registry& registry, Generation& generation) {
+  const LiveModel& live = generation.live;
+  const auto prepare = [&]() -> Result<std::shared_ptr<const ServedModel>> {
+    SIGNUM_ASSIGN(const Base* base, LoadBase(registry, live.base, live.base_digest));
+    return MakeModel(*base, generation);
+  };
+  auto model = prepare();
+  if (model) {
+    generation.served = *std::move(model);
+    return {};
+  }
+  if (WorthAnotherTry(model.error())) return model.error();
+  spdlog::warn("{}@{} is resident but can't be served: {} ({})", live.Name(), live.version,
+               model.error().message, model.error().reason);
+  generation.not_served = model.error();
+  return {};
+}
+
+Result<std::shared_ptr<const ServedModel>> Serving::FindBase(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [digest, base] : bases_) {
+    if (base->name == name) return base->model;
+  }
+  return Fail(Errc::kNotFound, "unknown_model",
+              "no model '" + Printable(name) + "' is served here");
+}
+
+std::vector<Serving::BaseStats> Serving::stats() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<BaseStats> out;
+  for (const auto& [digest, base] : bases_) out.push_back({base->name, base->scheduler->stats()});
+  return out;
+}
+
+}  // namespace signum::client

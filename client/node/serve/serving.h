@@ -1,0 +1,74 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "client/node/residency.h"
+#include "client/node/serve/base_store.h"
+#include "client/node/serve/scheduler.h"
+#include "client/node/serve/served_model.h"
+
+namespace signum::client {
+
+struct ServingOptions {
+  std::vector<std::filesystem::path> bases;  // local folders
+  uint64_t kv_bytes = uint64_t{1} << 30;     // of each base's cache of keys and values
+  int64_t step_rows = 256;
+  SchedulerOptions scheduler;
+};
+
+// The models that a node answers with: each base once, with its engine and scheduler, and beside it
+// the generations of its tenants. Bases are loaded when the first of their deltas is, by the thread
+// that loads it. Thread-safe.
+class Serving {
+ public:
+  Serving(ServingOptions options, const std::filesystem::path& cache_directory);
+  ~Serving();
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+
+  // Makes a loaded generation ready to answer: sets `served`, or says why it can't in `not_served`.
+  // An error, where it is worth trying again (registry or disk away), leaves it unready.
+  Result<void> Prepare(Registry& registry, Generation& generation);
+
+  // The base itself, served under its name. Errc::kNotFound unknown_model.
+  Result<std::shared_ptr<const ServedModel>> FindBase(const std::string& name) const;
+
+  // Ends all requests; new ones are refused.
+  void Stop();
+
+  struct BaseStats {
+    std::string name;
+    Scheduler::Stats scheduler;
+  };
+  std::vector<BaseStats> stats() const;
+
+ private:
+  // A base with all that runs on it.
+  struct Base {
+    std::string name;
+    std::shared_ptr<const LocalCheckpoint> checkpoint;
+    std::shared_ptr<const BaseWeights> weights;
+    std::unique_ptr<Scheduler> scheduler;
+    std::shared_ptr<const ServedModel> model;
+  };
+  Result<const Base*> LoadBase(Registry& registry, const std::string& name, const Digest& digest);
+  Result<std::unique_ptr<Base>> OpenBase(Registry& registry, const std::string& name,
+                                         const Digest& digest);
+  Result<std::unique_ptr<Engine>> MakeEngine(std::shared_ptr<const BaseWeights> weights) const;
+  Result<std::shared_ptr<const ServedModel>> MakeModel(const Base& base,
+                                                       const Generation& generation) const;
+
+  const ServingOptions options_;
+  const std::unique_ptr<ops::Backend> backend_;
+  std::mutex loading_;  // held while a base is fetched and opened
+  BaseStore store_;
+  mutable std::mutex mutex_;
+  std::map<Digest, std::unique_ptr<Base>> bases_;  // only grows
+};
+
+}  // namespace signum::client

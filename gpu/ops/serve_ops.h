@@ -1,0 +1,22 @@
+#pragma once
+
+#include "gpu/ops/backend.h"
+#include "gpu/ops/paged_attention.h"
+
+namespace signum::ops {
+
+// What serving needs beside Backend and DeltaOps, with their memory, order and errors: the cache of
+// keys and values in blocks.
+class ServeOps {
+ public:
+  virtual ~ServeOps() = default;
+
+  virtual void PagedAttention(const PagedAttentionArgs& args) = 0;
+  virtual void ScatterRows(const ScatterRowsArgs& args) = 0;
+  virtual void ScatterColumns(const ScatterColumnsArgs& args) = 0;
+};
+
+// The serving ops of `backend`, which owns them; null where it has none.
+ServeOps* ServeOpsOf(Backend& backend);
+
+}  // namespace signum::ops

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gpu/distill/student.h"
+#include "gpu/serve/base_weights.h"
+#include "storage/format/checkpoint.h"
+
+namespace signum {
+
+// How one weight of a tenant's model comes from the base's, as a product wants it:
+//   W = base + Σ planes                                          (codecs same, sign1, sign1-sparse)
+//   the same of the rows in sign_rows; value_rows are `values`   (rows)
+//   W = base + b · a                                             (lowrank; b is scaled)
+// `base` is the base model's weight, or the tenant's own (raw).
+struct WeightDelta {
+  const DenseMatrix* base = nullptr;
+  std::vector<ops::SignPlane> planes;
+  std::vector<int32_t> sign_rows, value_rows;  // of codec rows, in the host's memory
+  DeviceBytes sign_rows_device, value_rows_device;
+  DenseMatrix values;
+  DenseMatrix a, b;
+  bool listed = false;
+  int64_t rows = 0;  // of W: more than the base's where the vocabulary has grown
+
+  bool plain() const { return !listed && a.rows == 0; }  // base and planes alone
+};
+
+// A tenant's model beside its base on a backend: what its rows of a batch are computed with. Signs
+// are used in place where the delta lies in the backend's memory. Immutable; holds the delta.
+class TenantWeights {
+ public:
+  // The base itself, as a tenant without differences.
+  static Result<std::shared_ptr<const TenantWeights>> OfBase(
+      std::shared_ptr<const BaseWeights> base);
+  // Errc::kCorrupt base_mismatch, bad_part; kUnusable unknown_architecture; kExhausted.
+  static Result<std::shared_ptr<const TenantWeights>> Open(
+      std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta);
+
+  const BaseWeights& base() const { return *base_; }
+  const LlamaConfig& config() const { return config_; }
+  int64_t vocabulary() const { return vocabulary_; }
+  const WeightDelta& weight(int64_t layer, LinearKind kind) const {
+    return layers_[static_cast<size_t>(layer)][static_cast<size_t>(kind)];
+  }
+  const WeightDelta& head() const { return head_; }
+  const ModelVectors& vectors() const { return vectors_; }
+  const RopeTable& rope() const { return *rope_; }
+  // Rows of the embedding, [tokens, hidden]; the ids must be in the vocabulary.
+  Result<void> Embed(const std::vector<int32_t>& tokens, float* out) const;
+  // A small file of the model, say tokenizer.model. Errc::kNotFound unknown_file.
+  Result<std::string> File(std::string_view path) const;
+
+ private:
+  explicit TenantWeights(std::shared_ptr<const BaseWeights> base) : base_(std::move(base)) {}
+  Result<void> OpenDelta(std::shared_ptr<const DeltaReader> delta);
+  Result<void> Finish(std::string_view config_json, std::shared_ptr<const WeightSource> source);
+  Result<WeightDelta> OpenWeight(std::string_view name, const DenseMatrix& base);
+  Result<void> OpenListed(const SignTensor& tensor, WeightDelta& out);
+  Result<void> OpenLowrank(std::string_view name, WeightDelta& out);
+  Result<DenseMatrix> OwnMatrix(std::string_view name, const TensorInfo& info);
+
+  std::shared_ptr<const BaseWeights> base_;
+  std::shared_ptr<const DeltaReader> delta_;
+  std::shared_ptr<const Rebuilder> rebuilder_;
+  std::shared_ptr<const Checkpoint> fine_;
+  std::shared_ptr<const Student> student_;  // null: the base itself
+  std::shared_ptr<const WeightSource> source_;
+  LlamaConfig config_;
+  int64_t vocabulary_ = 0;
+  std::vector<std::array<WeightDelta, kLinears>> layers_;
+  WeightDelta head_;
+  std::vector<std::unique_ptr<const DenseMatrix>> own_;  // weights that codec raw holds
+  ModelVectors vectors_;
+  std::shared_ptr<const RopeTable> rope_;
+};
+
+}  // namespace signum
