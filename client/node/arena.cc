@@ -1,12 +1,43 @@
 #include "client/node/arena.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
 
 namespace signum::client {
 
-bool MemoryBudget::Take(uint64_t bytes) {
+namespace {
+
+uint64_t PageSize() { return static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)); }
+
+uint64_t SlotBytes(uint64_t total, uint64_t slots) {
+  return slots == 0 ? 0 : total / slots / PageSize() * PageSize();
+}
+
+Result<std::byte*> Map(uint64_t size, int extra_flags) {
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
+  if (data == MAP_FAILED) {
+    return Fail(Errc::kExhausted, "out_of_memory",
+                "the system refuses " + std::to_string(size) + " bytes: " + std::strerror(errno));
+  }
+  ::madvise(data, size, MADV_HUGEPAGE);  // fewer faults and TLB misses where the kernel grants it
+  return static_cast<std::byte*>(data);
+}
+
+}  // namespace
+
+MemoryBudget::MemoryBudget(uint64_t total, uint64_t slots)
+    : total_(total), slots_(slots), slot_bytes_(SlotBytes(total, slots)) {
+  for (uint64_t i = slots; i-- > 0;) free_slots_.push_back(i);
+}
+
+MemoryBudget::~MemoryBudget() {
+  if (range_ != nullptr) ::munmap(range_, slots_ * slot_bytes_);
+}
+
+bool MemoryBudget::Count(uint64_t bytes) {
   uint64_t used = used_.load();
   do {
     if (bytes > total_ - used) return false;
@@ -14,27 +45,58 @@ bool MemoryBudget::Take(uint64_t bytes) {
   return true;
 }
 
-Result<std::shared_ptr<Arena>> Arena::Create(std::shared_ptr<MemoryBudget> budget, uint64_t size) {
-  if (size == 0) return Fail(Errc::kInvalid, "empty_delta", "a delta of 0 bytes");
-  if (!budget->Take(size)) {
+Result<std::byte*> MemoryBudget::TakeSlot(uint64_t bytes) {
+  if (bytes > slot_bytes_) {
     return Fail(Errc::kExhausted, "memory_budget",
-                "needs " + std::to_string(size) + " bytes, " + std::to_string(budget->free()) +
-                    " of " + std::to_string(budget->total()) + " are free (--memory)");
+                "needs " + std::to_string(bytes) + " bytes, each of " + std::to_string(slots_) +
+                    " slots has " + std::to_string(slot_bytes_) + " (--memory, --slots)");
   }
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) {
-    budget->Give(size);
-    return Fail(Errc::kExhausted, "out_of_memory",
-                "the system refuses " + std::to_string(size) + " bytes: " + std::strerror(errno));
+  const std::lock_guard lock(mutex_);
+  if (free_slots_.empty()) {
+    return Fail(Errc::kExhausted, "slots_full",
+                "all " + std::to_string(slots_) + " slots are taken (--slots)");
   }
-  ::madvise(data, size, MADV_HUGEPAGE);  // fewer faults and TLB misses where the kernel grants it
-  return std::shared_ptr<Arena>(new Arena(std::move(budget), static_cast<std::byte*>(data), size));
+  if (range_ == nullptr) {
+    SIGNUM_ASSIGN(range_, Map(slots_ * slot_bytes_, MAP_NORESERVE));
+  }
+  std::byte* data = range_ + free_slots_.back() * slot_bytes_;
+  free_slots_.pop_back();
+  used_ += bytes;
+  return data;
 }
 
-Arena::~Arena() {
-  ::munmap(data_, size_);
-  budget_->Give(size_);
+Result<std::byte*> MemoryBudget::Take(uint64_t bytes) {
+  if (slots_ > 0) return TakeSlot(bytes);
+  if (!Count(bytes)) {
+    return Fail(Errc::kExhausted, "memory_budget",
+                "needs " + std::to_string(bytes) + " bytes, " + std::to_string(free()) + " of " +
+                    std::to_string(total()) + " are free (--memory)");
+  }
+  Result<std::byte*> data = Map(bytes, 0);
+  if (!data) used_ -= bytes;
+  return data;
 }
+
+void MemoryBudget::Give(std::byte* data, uint64_t bytes) {
+  if (slots_ == 0) {
+    ::munmap(data, bytes);
+    used_ -= bytes;
+    return;
+  }
+  ::madvise(data, slot_bytes_, MADV_DONTNEED);
+  ::mprotect(data, slot_bytes_, PROT_READ | PROT_WRITE);
+  used_ -= bytes;
+  const std::lock_guard lock(mutex_);
+  free_slots_.push_back(static_cast<size_t>(data - range_) / slot_bytes_);
+}
+
+Result<std::shared_ptr<Arena>> Arena::Create(std::shared_ptr<MemoryBudget> budget, uint64_t size) {
+  if (size == 0) return Fail(Errc::kInvalid, "empty_delta", "a delta of 0 bytes");
+  SIGNUM_ASSIGN(std::byte* data, budget->Take(size));
+  return std::shared_ptr<Arena>(new Arena(std::move(budget), data, size));
+}
+
+Arena::~Arena() { budget_->Give(data_, size_); }
 
 Result<void> Arena::Seal() {
   if (::mprotect(data_, size_, PROT_READ) == 0) return {};

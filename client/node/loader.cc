@@ -32,6 +32,25 @@ Result<void> CheckAgainstLive(const Manifest& manifest, const LiveModel& live) {
   return {};
 }
 
+// Whether memory, rather than the disk, is full.
+bool NoRoom(const Error& error) {
+  return error.reason == "memory_budget" || error.reason == "slots_full";
+}
+
+// The file's chunks, without keeping them: what can't be held is verified where it lies.
+Result<void> VerifyChunks(const ByteSource& file, const Manifest& manifest) {
+  SIGNUM_ASSIGN(ChunkVerifier verifier, ChunkVerifier::Create(manifest));
+  std::vector<std::byte> piece(4 * kChunkBytes);
+  for (uint64_t offset = 0; offset < file.size();) {
+    const MutableBytes part =
+        MutableBytes(piece).first(std::min<uint64_t>(piece.size(), file.size() - offset));
+    SIGNUM_TRY(file.Read(offset, part));
+    SIGNUM_TRY(verifier.Take(part));
+    offset += part.size();
+  }
+  return verifier.Finish();
+}
+
 }  // namespace
 
 Result<Manifest> Loader::LoadManifest(Registry& registry, const LiveModel& live) {
@@ -55,9 +74,14 @@ Result<Manifest> Loader::LoadManifest(Registry& registry, const LiveModel& live)
 }
 
 // Copies first and hashes the copy: what was verified is what will be used.
-Result<std::shared_ptr<Arena>> Loader::Fill(const ByteSource& file, const Manifest& manifest) {
+Result<std::shared_ptr<Arena>> Loader::Fill(const ByteSource& file, const Manifest& manifest,
+                                            const MakeRoom& make_room) {
   SIGNUM_ASSIGN(ChunkVerifier verifier, ChunkVerifier::Create(manifest));
-  SIGNUM_ASSIGN(std::shared_ptr<Arena> arena, Arena::Create(budget_, manifest.delta_size));
+  auto created = Arena::Create(budget_, manifest.delta_size);
+  while (!created && NoRoom(created.error()) && budget_->Fits(manifest.delta_size) && make_room()) {
+    created = Arena::Create(budget_, manifest.delta_size);
+  }
+  SIGNUM_ASSIGN(std::shared_ptr<Arena> arena, std::move(created));
   if (file.size() != manifest.delta_size) {
     return Fail(Errc::kCorrupt, "size_mismatch",
                 manifest.tenant + "/" + manifest.model + ": " + std::to_string(file.size()) +
@@ -75,10 +99,11 @@ Result<std::shared_ptr<Arena>> Loader::Fill(const ByteSource& file, const Manife
   return arena;
 }
 
-Result<std::shared_ptr<Arena>> Loader::FromCache(const LiveModel& live, const Manifest& manifest) {
+Result<std::shared_ptr<Arena>> Loader::FromCache(const LiveModel& live, const Manifest& manifest,
+                                                 const MakeRoom& make_room) {
   const auto path = cache_.DeltaPath(live.digest);
   SIGNUM_ASSIGN(const auto file, MappedFile::Open(path));
-  Result<std::shared_ptr<Arena>> arena = Fill(*file, manifest);
+  Result<std::shared_ptr<Arena>> arena = Fill(*file, manifest, make_room);
   if (!arena && arena.error().code == Errc::kCorrupt) cache_.Drop(path);
   if (arena) cache_.Touch(path);
   return arena;
@@ -86,8 +111,8 @@ Result<std::shared_ptr<Arena>> Loader::FromCache(const LiveModel& live, const Ma
 
 Result<std::shared_ptr<Arena>> Loader::Download(Registry& registry, const LiveModel& live,
                                                 const Manifest& manifest, const Progress& progress,
-                                                LoadReport& report) {
-  std::shared_ptr<Arena> arena;
+                                                const MakeRoom& make_room, LoadReport& report) {
+  Result<std::shared_ptr<Arena>> arena = std::shared_ptr<Arena>();
   DownloadOptions options;
   options.expected_size = manifest.delta_size;
   options.on_progress = [&](uint64_t present, uint64_t received) {
@@ -95,7 +120,9 @@ Result<std::shared_ptr<Arena>> Loader::Download(Registry& registry, const LiveMo
     progress(GenerationState::kDownloading, present);
   };
   options.verify = [&](const ByteSource& file) -> Result<void> {
-    SIGNUM_ASSIGN(arena, Fill(file, manifest));
+    arena = Fill(file, manifest, make_room);
+    if (!arena && NoRoom(arena.error())) return VerifyChunks(file, manifest);
+    if (!arena) return arena.error();
     return {};
   };
   SIGNUM_TRY(DownloadFile(registry, live.url, cache_.DeltaPath(live.digest), options));
@@ -103,14 +130,14 @@ Result<std::shared_ptr<Arena>> Loader::Download(Registry& registry, const LiveMo
 }
 
 Result<Generation> Loader::Load(Registry& registry, const LiveModel& live, const Progress& progress,
-                                LoadReport& report) {
+                                const MakeRoom& make_room, LoadReport& report) {
   progress(GenerationState::kDownloading, 0);
   SIGNUM_ASSIGN(const Manifest manifest, LoadManifest(registry, live));
-  Result<std::shared_ptr<Arena>> arena = FromCache(live, manifest);
+  Result<std::shared_ptr<Arena>> arena = FromCache(live, manifest, make_room);
   report.from_cache = arena.has_value();
   const bool fetch =
       !arena && (arena.error().code == Errc::kNotFound || arena.error().code == Errc::kCorrupt);
-  if (fetch) arena = Download(registry, live, manifest, progress, report);
+  if (fetch) arena = Download(registry, live, manifest, progress, make_room, report);
   if (!arena) return arena.error();
   SIGNUM_ASSIGN(auto delta, DeltaReader::Open(*arena, live.Name()));
   if (delta->header().base != live.base_digest) {
@@ -119,7 +146,11 @@ Result<Generation> Loader::Load(Registry& registry, const LiveModel& live, const
                     ", live says " + live.base_digest.Text());
   }
   progress(GenerationState::kVerified, live.size);
-  return Generation{live, *arena, std::move(delta)};
+  Generation generation;
+  generation.live = live;
+  generation.arena = *std::move(arena);
+  generation.delta = std::move(delta);
+  return generation;
 }
 
 }  // namespace signum::client

@@ -27,22 +27,27 @@ struct LoadReport {
 class Loader {
  public:
   using Progress = std::function<void(GenerationState, uint64_t done)>;
+  // Asked where there is no room in memory: frees something and returns true, or false.
+  using MakeRoom = std::function<bool()>;
 
   Loader(DeltaCache& cache, std::shared_ptr<MemoryBudget> budget, Trust& trust)
       : cache_(cache), budget_(std::move(budget)), trust_(trust) {}
 
   // Errors: the registry's; Errc::kCorrupt with a reason (chunk_mismatch, manifest_mismatch,
-  // base_mismatch, unknown_key, bad_signature, …); kExhausted memory_budget, disk_full.
+  // base_mismatch, unknown_key, bad_signature, …); kExhausted disk_full, and memory_budget or
+  // slots_full, after which the delta is verified in the cache.
   Result<Generation> Load(Registry& registry, const LiveModel& live, const Progress& progress,
-                          LoadReport& report);
+                          const MakeRoom& make_room, LoadReport& report);
 
  private:
   Result<Manifest> LoadManifest(Registry& registry, const LiveModel& live);
-  Result<std::shared_ptr<Arena>> Fill(const ByteSource& file, const Manifest& manifest);
-  Result<std::shared_ptr<Arena>> FromCache(const LiveModel& live, const Manifest& manifest);
+  Result<std::shared_ptr<Arena>> Fill(const ByteSource& file, const Manifest& manifest,
+                                      const MakeRoom& make_room);
+  Result<std::shared_ptr<Arena>> FromCache(const LiveModel& live, const Manifest& manifest,
+                                           const MakeRoom& make_room);
   Result<std::shared_ptr<Arena>> Download(Registry& registry, const LiveModel& live,
                                           const Manifest& manifest, const Progress& progress,
-                                          LoadReport& report);
+                                          const MakeRoom& make_room, LoadReport& report);
 
   DeltaCache& cache_;
   std::shared_ptr<MemoryBudget> budget_;

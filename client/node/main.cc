@@ -92,6 +92,11 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--memory", node.memory_bytes,
                  "Memory for deltas, bytes (default: half of the machine's)")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--slots", node.slots,
+                 "Models in memory at a time, one slot each; others are loaded from the cache when "
+                 "asked for (default: as many as --memory holds)")
+      ->check(CLI::Range(1, 1 << 16));
+  app.add_option("--pin", node.pinned, "TENANT/MODEL that is never evicted; repeat for more");
   app.add_option("--device", node.device, "Where deltas are held: cpu")
       ->check(CLI::IsMember({"cpu"}));
   app.add_option("--node", node.name, "Name to report as (default: the host's)");
@@ -158,7 +163,7 @@ Result<void> Serve(Flags flags) {
     };
   }
   SIGNUM_ASSIGN(const std::unique_ptr<Node> node, Node::Start(flags.node));
-  http::Router router = NodeRoutes(*node);
+  http::Router router = NodeRoutes(*node, &serving);
   AddOpenAiRoutes(router, *node, serving, flags.api);
   http::Server::Hooks hooks;
   hooks.gate = [key = flags.api.api_key](const http::Request& request, auto&&...) {

@@ -14,9 +14,15 @@ using nlohmann::json;
 
 Node::Node(NodeOptions options)
     : options_(std::move(options)),
-      budget_(std::make_shared<MemoryBudget>(options_.memory_bytes)),
+      budget_(std::make_shared<MemoryBudget>(options_.memory_bytes,
+                                             options_.slots > 0 ? options_.slots + 1 : 0)),
       memory_(options_.cache_directory / "live"),
+      residency_(options_.slots > 0),
       targets_(options_.load_retry) {
+  for (const std::string& name : options_.pinned) {
+    const size_t slash = name.find('/');
+    if (slash != name.npos) residency_.Pin(name.substr(0, slash), name.substr(slash + 1));
+  }
   targets_.OnChange([this] {
     RequestReport();
     WakeWaiters();
@@ -172,11 +178,17 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
     targets_.Applied(live, [] {});
     return;
   }
+  bool revived = false;
+  if (residency_.HoldsKept(live)) {
+    targets_.Applied(live, [&] { revived = residency_.Revive(live); });
+    if (revived) spdlog::info("{}@{}: back, it was still here", live.Name(), live.version);
+    if (revived) return;
+  }
   const auto begin = std::chrono::steady_clock::now();
   LoadReport report;
   Result<Generation> loaded = loader_->Load(
       registry, live, [&](GenerationState, uint64_t done) { targets_.Progress(live, done); },
-      report);
+      [&] { return MakeRoom(live); }, report);
   metrics_.Downloaded(report.bytes_downloaded);
   if (loaded && options_.prepare) {
     if (const Result<void> ready = options_.prepare(registry, *loaded); !ready) {
@@ -184,11 +196,7 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
     }
   }
   if (!loaded) {
-    if (loaded.error().code == Errc::kCancelled) return;
-    metrics_.Refused(loaded.error().reason);
-    spdlog::warn("{}@{}: refused: {} ({})", live.Name(), live.version, loaded.error().message,
-                 loaded.error().reason);
-    targets_.Failed(live, loaded.error());
+    if (loaded.error().code != Errc::kCancelled) NotLoaded(live, loaded.error());
     return;
   }
   const bool current = targets_.Applied(live, [&] { residency_.Publish(std::move(*loaded)); });
@@ -199,6 +207,30 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
                live.size, report.from_cache ? "the cache" : "the registry", took.count());
 }
 
+// Nobody's place is taken for a model that nobody has asked for; a model in use gets its new
+// generation, and one that is asked for its place, from what has not been used for longest.
+bool Node::MakeRoom(const LiveModel& live) {
+  const bool wanted = targets_.Demanded(live) || residency_.Serves(live.tenant, live.model);
+  const auto evicted = residency_.Evict(wanted ? EvictFrom::kAll : EvictFrom::kKept, live);
+  if (!evicted) return false;
+  if (evicted->published) {
+    spdlog::info("{}: evicted for {}", evicted->live.Name(), live.Name());
+    targets_.Stored(evicted->live);
+  }
+  return true;
+}
+
+void Node::NotLoaded(const LiveModel& live, const Error& error) {
+  const bool no_room = (error.reason == "memory_budget" || error.reason == "slots_full") &&
+                       budget_->Fits(live.size);
+  const bool swap = residency_.Serves(live.tenant, live.model);
+  if (no_room && targets_.Demanded(live)) return targets_.Postpone(live, Millis{20});
+  if (no_room && !swap) return targets_.Stored(live);
+  metrics_.Refused(error.reason);
+  spdlog::warn("{}@{}: refused: {} ({})", live.Name(), live.version, error.message, error.reason);
+  targets_.Failed(live, error);
+}
+
 // ---- requests
 
 Result<std::optional<Lease>> Node::Find(const std::string& tenant, const std::string& model) {
@@ -207,10 +239,17 @@ Result<std::optional<Lease>> Node::Find(const std::string& tenant, const std::st
   }
   for (const TargetStatus& target : targets_.Snapshot()) {
     if (target.want.tenant != tenant || target.want.model != model) continue;
+    targets_.Demand(tenant, model);
     if (target.state != TargetState::kRefused) return std::optional<Lease>();
     return Fail(Errc::kUnavailable, "model_refused",
                 target.want.Name() + " can't be loaded: " + target.message);
   }
+  return Fail(Errc::kNotFound, "unknown_model",
+              "no model '" + Printable(tenant + "/" + model) + "' is served here");
+}
+
+Result<void> Node::Prefetch(const std::string& tenant, const std::string& model) {
+  if (residency_.Serves(tenant, model) || targets_.Demand(tenant, model)) return {};
   return Fail(Errc::kNotFound, "unknown_model",
               "no model '" + Printable(tenant + "/" + model) + "' is served here");
 }
@@ -295,7 +334,10 @@ json Node::Report() const {
   }
   for (const TargetStatus& target : targets_.Snapshot()) {
     if (target.state == TargetState::kApplied) continue;
-    json entry = ReportEntry(target.want, target.reason.empty() ? "loading" : "refused");
+    // What is stored answers when it is asked for.
+    const bool stored = target.state == TargetState::kStored;
+    const char* state = stored ? "applied" : target.reason.empty() ? "loading" : "refused";
+    json entry = ReportEntry(target.want, state);
     if (!target.reason.empty()) {
       entry["reason"] = (target.reason + ": " + target.message).substr(0, 900);
     }
@@ -349,13 +391,20 @@ json Node::ResidencyDocument() const {
 
 json Node::ModelsDocument() const {
   json data = json::array();
-  for (const GenerationStatus& status : residency_.Snapshot()) {
-    if (status.state != GenerationState::kPublished) continue;
-    data.push_back({{"id", status.live.Name()},
+  const auto add = [&](const LiveModel& live) {
+    data.push_back({{"id", live.Name()},
                     {"object", "model"},
-                    {"owned_by", status.live.tenant},
-                    {"version", status.live.version},
-                    {"system_fingerprint", status.live.digest.Text()}});
+                    {"created", 0},
+                    {"owned_by", live.tenant},
+                    {"version", live.version},
+                    {"system_fingerprint", live.digest.Text()}});
+  };
+  for (const GenerationStatus& status : residency_.Snapshot()) {
+    if (status.state == GenerationState::kPublished) add(status.live);
+  }
+  for (const TargetStatus& target : targets_.Snapshot()) {
+    const bool here = residency_.Serves(target.want.tenant, target.want.model);
+    if (target.state == TargetState::kStored && !here) add(target.want);
   }
   return {{"object", "list"}, {"data", std::move(data)}};
 }

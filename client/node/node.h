@@ -33,6 +33,11 @@ struct NodeOptions {
   std::vector<std::string> tenants;
   std::string device = "cpu";
   uint64_t memory_bytes = 0;
+  // Above 0: memory is divided into this many places and one more, where a new generation is loaded
+  // beside those in use and a replaced one waits to be gone back to. Models beyond them are loaded
+  // from the cache when somebody asks. 0: places as large as deltas are, as many as fit.
+  uint64_t slots = 0;
+  std::vector<std::string> pinned;  // tenant/model: never evicted
   std::filesystem::path cache_directory;
   uint64_t cache_bytes = 0;  // 0: no bound
   std::string trust_key;     // base64; empty: the registry's keys, pinned on first use
@@ -68,6 +73,8 @@ class Node {
   // A lease of a model, or nothing while it is on its way here. Errc::kNotFound unknown_model;
   // kUnavailable model_refused with the reason why it can't be loaded.
   Result<std::optional<Lease>> Find(const std::string& tenant, const std::string& model);
+  // Loads a model that is stored, if any, before somebody asks for it. Errc::kNotFound.
+  Result<void> Prefetch(const std::string& tenant, const std::string& model);
   // `wake` is called, on any thread, when some model's state has changed, until the handle goes.
   std::shared_ptr<void> Subscribe(std::function<void()> wake);
 
@@ -89,6 +96,8 @@ class Node {
 
   void LoadLoop(const std::stop_token& stop);
   void LoadOne(Registry& registry, const LiveModel& live);
+  bool MakeRoom(const LiveModel& live);
+  void NotLoaded(const LiveModel& live, const Error& error);
 
   void ReportLoop(const std::stop_token& stop);
   nlohmann::json Report() const;

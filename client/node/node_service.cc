@@ -19,6 +19,31 @@ http::Response NoStore(http::Response response) {
   return response;
 }
 
+nlohmann::json ResidencyWithEngines(const Node& node, const Serving* serving) {
+  nlohmann::json document = node.ResidencyDocument();
+  if (serving != nullptr) document["serving"] = serving->StatsDocument();
+  return document;
+}
+
+// {"models":["tenant/model", …]}: 202, or 404 naming the first that is not served here.
+http::Response Prefetch(Node& node, const http::Request& request) {
+  const auto body = nlohmann::json::parse(request.body, nullptr, false);
+  const bool shaped = body.is_object() && body.contains("models") && body["models"].is_array();
+  const auto bad = [&] {
+    return http::ProblemStatus(400, "bad_request", "give {\"models\": [\"tenant/model\", …]}",
+                               request.id);
+  };
+  if (!shaped) return bad();
+  for (const auto& model : body["models"]) {
+    const std::string name = model.is_string() ? model.get<std::string>() : "";
+    const size_t slash = name.find('/');
+    if (slash == std::string::npos) return bad();
+    const Result<void> asked = node.Prefetch(name.substr(0, slash), name.substr(slash + 1));
+    if (!asked) return http::Problem(asked.error(), request.id);
+  }
+  return NoStore(http::Json(202, "{}"));
+}
+
 http::Response Ready(const Node& node) {
   const std::string missing = node.NotReadyBecause();
   if (missing.empty()) return NoStore(http::Json(200, R"({"status":"ready"})"));
@@ -37,7 +62,7 @@ void AddGet(http::Router& router, const char* path, std::function<http::Response
 
 }  // namespace
 
-http::Router NodeRoutes(Node& node) {
+http::Router NodeRoutes(Node& node, const Serving* serving) {
   http::Router router;
   AddGet(router, "/healthz", [] { return NoStore(http::Json(200, R"({"status":"ok"})")); });
   AddGet(router, "/readyz", [&node] { return Ready(node); });
@@ -45,7 +70,12 @@ http::Router NodeRoutes(Node& node) {
     return NoStore(Text(200, node.MetricsText(), "text/plain; version=0.0.4; charset=utf-8"));
   });
   AddGet(router, "/v1/residency",
-         [&node] { return NoStore(http::Json(200, node.ResidencyDocument().dump())); });
+         [&node, serving] { return NoStore(http::Json(200, ResidencyWithEngines(node, serving).dump())); });
+  http::Handler prefetch = [&node](const http::Request& request, const http::Params&) {
+    return Prefetch(node, request);
+  };
+  router.Add(
+      {.method = "POST", .pattern = "/v1/residency/prefetch", .handler = std::move(prefetch)});
   AddGet(router, "/v1/models",
          [&node] { return NoStore(http::Json(200, node.ModelsDocument().dump())); });
   return router;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +19,8 @@
 namespace signum::client {
 
 // The life of one delta on a node. The first two belong to the loader, the rest to Residency.
-enum class GenerationState { kDownloading, kVerified, kPublished, kRetiring, kFreed };
+// kKept: replaced, but still in memory.
+enum class GenerationState { kDownloading, kVerified, kPublished, kKept, kRetiring, kFreed };
 std::string_view GenerationStateName(GenerationState state);
 
 struct ServedModel;
@@ -41,6 +43,9 @@ struct GenerationStatus {
 };
 
 class Residency;
+
+// What room may be made from: replaced generations that are kept, or those that are published too.
+enum class EvictFrom { kKept, kAll };
 
 // The right to read one generation: it stays in memory, unchanged, as long as the lease. Movable;
 // may be given up on any thread.
@@ -67,18 +72,35 @@ class Lease {
 // Which generation of each model is published. A swap is one pointer exchange under a lock that
 // nobody holds for longer: readers who have a lease go on with theirs, who comes later gets the new
 // one, nobody waits. A generation that was replaced or retired is freed when its last lease ends,
-// by whoever ends it. Thread-safe.
+// by whoever ends it; or, where replaced ones are kept, when its place is needed, so that going back
+// to it costs nothing. Thread-safe.
 class Residency {
  public:
-  Residency();
+  explicit Residency(bool keep_replaced = false);
   ~Residency();  // every lease must have ended
 
   // Errc::kNotFound "not_resident".
   Result<Lease> Acquire(const std::string& tenant, const std::string& model) const;
-  // Whether exactly this version of the model is published.
+  // Whether some version of the model is published; exactly this one.
+  bool Serves(const std::string& tenant, const std::string& model) const;
   bool Holds(const LiveModel& live) const;
   // Makes this the generation of its model.
   void Publish(Generation generation);
+  // Makes a kept generation that is exactly this one the generation of its model again; false where
+  // there is none.
+  bool Revive(const LiveModel& live);
+  bool HoldsKept(const LiveModel& live) const;
+  // Makes room: frees the kept generation without readers, or else the published one, that was
+  // acquired or published the longest ago, and is not `except`'s model nor pinned. What was freed;
+  // nullopt where there is nothing to free.
+  struct Evicted {
+    LiveModel live;
+    bool published = false;
+  };
+  std::optional<Evicted> Evict(EvictFrom from, const LiveModel& except);
+  // Models that are never evicted.
+  void Pin(const std::string& tenant, const std::string& model);
+
   // The model is no longer served. Returns whether it was.
   bool Retire(const std::string& tenant, const std::string& model);
 
@@ -89,13 +111,19 @@ class Residency {
 
  private:
   using Key = std::pair<std::string, std::string>;
-  void Forget(std::shared_ptr<Lease::Slot> slot);
+  void Forget(std::shared_ptr<Lease::Slot> slot, bool keep);
+  std::shared_ptr<Lease::Slot> TakeOldestKept();
+  std::shared_ptr<Lease::Slot> TakeOldestPublished(const LiveModel& except);
 
   struct Counters;
   std::shared_ptr<Counters> counters_;
   mutable std::mutex mutex_;
   std::map<Key, std::shared_ptr<Lease::Slot>> published_;
   std::vector<std::weak_ptr<Lease::Slot>> retiring_;
+  const bool keep_replaced_;
+  std::vector<std::shared_ptr<Lease::Slot>> kept_;  // replaced, perhaps with readers still
+  std::set<Key> pinned_;
+  mutable uint64_t clock_ = 0;  // counts acquisitions and publications
   std::atomic<uint64_t> published_total_{0};
 };
 

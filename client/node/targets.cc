@@ -14,6 +14,8 @@ std::string_view TargetStateName(TargetState state) {
       return "applied";
     case TargetState::kRefused:
       return "refused";
+    case TargetState::kStored:
+      return "stored";
   }
   return "?";
 }
@@ -93,11 +95,14 @@ std::optional<LiveModel> Targets::Take(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
     Clock::time_point next = Clock::now() + std::chrono::seconds{3600};
+    const bool demand = DemandLocked();
     for (auto& [key, target] : targets_) {
       const TargetState state = target.status.state;
       const bool open = state == TargetState::kWaiting ||
                         (state == TargetState::kRefused && !target.status.gave_up);
       if (!open || BusyLocked(target.status.want)) continue;
+      const bool first = target.status.demanded || !demand;
+      if (target.due <= Clock::now() && !first) continue;
       if (target.due <= Clock::now()) {
         loading_[key] = target.status.want.digest;
         target.status.state = TargetState::kLoading;
@@ -131,7 +136,8 @@ bool Targets::Applied(const LiveModel& live, const std::function<void()>& publis
     current = target != nullptr && SameWish(target->status.want, live);
     if (current) {
       publish();
-      target->status = {target->status.want, TargetState::kApplied, {}, {}, 0, false, live.size};
+      target->status = {target->status.want, TargetState::kApplied, {}, {}, 0, false, live.size,
+                        false};
     }
   }
   Changed();
@@ -156,6 +162,72 @@ void Targets::Failed(const LiveModel& live, const Error& error) {
     }
   }
   Changed();
+}
+
+void Targets::Stored(const LiveModel& live) {
+  {
+    const std::lock_guard lock(mutex_);
+    Target* target = FindLocked(live);
+    if (target != nullptr && SameWish(target->status.want, live)) {
+      const bool asked = target->status.demanded;
+      target->status = {target->status.want, TargetState::kStored, {}, {}, 0, false, live.size,
+                        false};
+      // Asked for while it was being stored.
+      if (asked) target->status.state = TargetState::kWaiting;
+      target->status.demanded = asked;
+    }
+    // Not where another version of the model is being loaded while this one was evicted.
+    const auto loading = loading_.find({live.tenant, live.model});
+    if (loading != loading_.end() && loading->second == live.digest) loading_.erase(loading);
+  }
+  Changed();
+}
+
+bool Targets::Demand(const std::string& tenant, const std::string& model) {
+  bool changed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = targets_.find({tenant, model});
+    if (found == targets_.end()) return false;
+    Target& target = found->second;
+    changed = !target.status.demanded && target.status.state != TargetState::kApplied;
+    if (changed) target.status.demanded = true;
+    if (target.status.state == TargetState::kStored) {
+      target.status.state = TargetState::kWaiting;
+      target.due = Clock::now();
+      changed = true;
+    }
+  }
+  if (changed) Changed();
+  return true;
+}
+
+bool Targets::Demanded(const LiveModel& live) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = targets_.find({live.tenant, live.model});
+  return found != targets_.end() && found->second.status.demanded;
+}
+
+void Targets::Postpone(const LiveModel& live, Millis wait) {
+  {
+    const std::lock_guard lock(mutex_);
+    loading_.erase({live.tenant, live.model});
+    Target* target = FindLocked(live);
+    if (target != nullptr && SameWish(target->status.want, live)) {
+      target->status.state = TargetState::kWaiting;
+      target->due = Clock::now() + wait;
+    }
+  }
+  Changed();
+}
+
+// Whether one that somebody waits for could be loaded now.
+bool Targets::DemandLocked() const {
+  return std::any_of(targets_.begin(), targets_.end(), [&](const auto& entry) {
+    const Target& target = entry.second;
+    return target.status.demanded && target.status.state == TargetState::kWaiting &&
+           target.due <= Clock::now() && !BusyLocked(target.status.want);
+  });
 }
 
 std::vector<TargetStatus> Targets::Snapshot() const {

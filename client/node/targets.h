@@ -19,7 +19,8 @@
 
 namespace signum::client {
 
-enum class TargetState { kWaiting, kLoading, kApplied, kRefused };
+// kStored: verified on disk, without a place in memory; it is loaded when somebody asks for it.
+enum class TargetState { kWaiting, kLoading, kApplied, kRefused, kStored };
 std::string_view TargetStateName(TargetState state);
 
 // One model that the registry wants on this node, and how far that is.
@@ -30,6 +31,7 @@ struct TargetStatus {
   int failures = 0;
   bool gave_up = false;  // no further tries until `want` changes
   uint64_t done = 0;     // bytes
+  bool demanded = false;  // somebody waits for it: what nobody uses may be evicted for it
 };
 
 // What the node should hold: set by the follower from `live` and the watch feed, worked off by
@@ -56,6 +58,14 @@ class Targets {
   // meanwhile: then `publish` is not called and false returned.
   bool Applied(const LiveModel& live, const std::function<void()>& publish);
   void Failed(const LiveModel& live, const Error& error);
+  // It is verified on disk, but there is no room for it in memory, or no longer.
+  void Stored(const LiveModel& live);
+  // Somebody waits for the model: a stored one is loaded, before others. Returns whether it is
+  // wanted here.
+  bool Demand(const std::string& tenant, const std::string& model);
+  bool Demanded(const LiveModel& live) const;
+  // No room, for all that is in memory is in use: tried again after `wait`, without end.
+  void Postpone(const LiveModel& live, Millis wait);
 
   std::vector<TargetStatus> Snapshot() const;
   std::vector<LiveModel> Wanted(const std::string& tenant) const;
@@ -72,6 +82,7 @@ class Targets {
   };
   void WantLocked(const LiveModel& live);
   bool BusyLocked(const LiveModel& live) const;
+  bool DemandLocked() const;
   // The target of the same model, or nullptr.
   Target* FindLocked(const LiveModel& live);
   void Changed();

@@ -48,7 +48,7 @@ OpenAiAnswer::OpenAiAnswer(const OpenAiRequest& request, const ServedModel& mode
       created_(static_cast<int64_t>(std::time(nullptr))),
       fingerprint_(model.fingerprint),
       tokenizer_(model.tokenizer) {
-  for (const auto& completion : completions) choices_.push_back({completion});
+  for (const auto& completion : completions) choices_.emplace_back().completion = completion;
 }
 
 std::string OpenAiAnswer::PieceText(int32_t token) const {

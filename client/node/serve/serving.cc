@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <nlohmann/json.hpp>
+
 #include "storage/base/name.h"
 
 namespace signum::client {
@@ -134,6 +136,25 @@ std::vector<Serving::BaseStats> Serving::stats() const {
   const std::lock_guard lock(mutex_);
   std::vector<BaseStats> out;
   for (const auto& [digest, base] : bases_) out.push_back({base->name, base->scheduler->stats()});
+  return out;
+}
+
+nlohmann::json Serving::StatsDocument() const {
+  nlohmann::json out = nlohmann::json::array();
+  for (const BaseStats& base : stats()) {
+    const Scheduler::Stats& s = base.scheduler;
+    out.push_back({{"base", base.name},
+                   {"running", s.running},
+                   {"queued", s.queued},
+                   {"finished", s.finished},
+                   {"cancelled", s.cancelled},
+                   {"steps", s.steps},
+                   {"rows", s.rows},
+                   {"tokens", s.tokens},
+                   {"prefix_tokens", s.prefix_tokens},
+                   {"blocks", s.blocks},
+                   {"blocks_used", s.blocks_used}});
+  }
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,8 @@ class Serving {
     Scheduler::Stats scheduler;
   };
   std::vector<BaseStats> stats() const;
+  // The same for GET /v1/residency.
+  nlohmann::json StatsDocument() const;
 
  private:
   // A base with all that runs on it.

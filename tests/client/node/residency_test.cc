@@ -77,6 +77,72 @@ TEST_F(ResidencyTest, HoldsNamesExactlyWhatIsPublished) {
   EXPECT_FALSE(residency_.Holds(live));
 }
 
+// ---- making room
+
+Generation Named(const std::shared_ptr<MemoryBudget>& budget, const std::string& model,
+                 uint64_t version = 1) {
+  Generation generation = MakeGeneration(budget, version, 'x');
+  generation.live.model = model;
+  generation.live.manifest_digest = Sha256::Of(AsBytes(model + std::to_string(version)));
+  return generation;
+}
+
+LiveModel LiveNamed(const std::string& model) {
+  LiveModel live;
+  live.tenant = "acme";
+  live.model = model;
+  return live;
+}
+
+TEST_F(ResidencyTest, EvictsTheLeastRecentlyUsedThatNobodyReads) {
+  for (const char* model : {"a", "b", "c", "d"}) residency_.Publish(Named(budget_, model));
+  residency_.Pin("acme", "d");
+  const Lease reader = residency_.Acquire("acme", "b").value();
+  residency_.Acquire("acme", "a").value().Release();
+  const auto evict = [&] { return residency_.Evict(EvictFrom::kAll, LiveNamed("new")); };
+  EXPECT_EQ(evict()->live.model, "c");
+  EXPECT_EQ(evict()->live.model, "a");
+  EXPECT_FALSE(evict().has_value());  // b is read, d is pinned
+  EXPECT_TRUE(residency_.Serves("acme", "b"));
+  EXPECT_TRUE(residency_.Serves("acme", "d"));
+  EXPECT_EQ(residency_.freed_total(), 2u);
+}
+
+TEST_F(ResidencyTest, AModelIsNotEvictedForItsOwnNextVersion) {
+  residency_.Publish(Named(budget_, "a"));
+  EXPECT_FALSE(residency_.Evict(EvictFrom::kAll, LiveNamed("a")).has_value());
+  EXPECT_FALSE(residency_.Evict(EvictFrom::kKept, LiveNamed("b")).has_value());
+}
+
+TEST_F(ResidencyTest, AKeptGenerationComesBackWithoutATransfer) {
+  Residency keeping(true);
+  keeping.Publish(Named(budget_, "a", 1));
+  const LiveModel first = keeping.Snapshot()[0].live;
+  keeping.Publish(Named(budget_, "a", 2));
+  EXPECT_EQ(keeping.freed_total(), 0u);
+  EXPECT_EQ(keeping.Snapshot()[1].state, GenerationState::kKept);
+  EXPECT_TRUE(keeping.HoldsKept(first));
+  EXPECT_TRUE(keeping.Revive(first));
+  EXPECT_EQ(keeping.Acquire("acme", "a").value()->live.version, 1u);
+  EXPECT_FALSE(keeping.Revive(first));  // it is published now
+  const auto evicted = keeping.Evict(EvictFrom::kKept, LiveNamed("b"));
+  ASSERT_TRUE(evicted.has_value());
+  EXPECT_EQ(evicted->live.version, 2u);
+  EXPECT_FALSE(evicted->published);
+}
+
+TEST_F(ResidencyTest, KeptGenerationsGoWithTheirModel) {
+  Residency keeping(true);
+  keeping.Publish(Named(budget_, "a", 1));
+  Lease reader = keeping.Acquire("acme", "a").value();
+  keeping.Publish(Named(budget_, "a", 2));
+  EXPECT_TRUE(keeping.Retire("acme", "a"));
+  EXPECT_EQ(keeping.freed_total(), 1u);
+  EXPECT_FALSE(keeping.Evict(EvictFrom::kAll, LiveNamed("b")).has_value());
+  reader.Release();
+  EXPECT_EQ(keeping.freed_total(), 2u);
+}
+
 // Run under TSan: readers never see a mixed or freed generation while another thread swaps.
 TEST_F(ResidencyTest, ReadersSeeOneWholeGenerationWhileAnotherThreadSwaps) {
   constexpr size_t kBytes = 4096;
@@ -103,6 +169,28 @@ TEST_F(ResidencyTest, ReadersSeeOneWholeGenerationWhileAnotherThreadSwaps) {
   readers.clear();
   EXPECT_EQ(residency_.freed_total(), 300u);
   EXPECT_EQ(budget_->used(), kBytes);
+}
+
+TEST(ArenaTest, SlotsHaveFixedAddresses) {
+  const auto budget = std::make_shared<MemoryBudget>(3 * 8192, 3);
+  EXPECT_TRUE(budget->Fits(8192));
+  EXPECT_FALSE(budget->Fits(8193));
+  auto first = Arena::Create(budget, 8000).value();
+  const auto second = Arena::Create(budget, 100).value();
+  const std::byte* at = first->View().data();
+  EXPECT_EQ(second->View().data(), at + 8192);
+  first->writable()[5] = std::byte{9};
+  EXPECT_THAT(first->Seal(), Ok());
+  const auto third = Arena::Create(budget, 8192).value();
+  EXPECT_THAT(Arena::Create(budget, 1), FailsWith(Errc::kExhausted, "slots_full", "all 3 slots"));
+  EXPECT_THAT(Arena::Create(budget, 8193),
+              FailsWith(Errc::kExhausted, "memory_budget", "each of 3 slots has 8192"));
+  first.reset();
+  EXPECT_EQ(budget->used(), 8292u);
+  first = Arena::Create(budget, 8192).value();
+  EXPECT_EQ(first->View().data(), at);
+  EXPECT_EQ(first->View()[5], std::byte{0});  // its old contents are gone
+  first->writable()[5] = std::byte{1};        // and it can be filled again
 }
 
 TEST(ArenaTest, IsAlignedCountedAndReadOnlyOnceSealed) {

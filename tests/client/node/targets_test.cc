@@ -150,5 +150,50 @@ TEST_F(TargetsTest, TakeEndsWhenStopped) {
   EXPECT_FALSE(targets_.Take(stop.get_token()));
 }
 
+TEST_F(TargetsTest, AStoredTargetIsLoadedWhenSomebodyAsks) {
+  targets_.Want(Wish("chat", 1));
+  targets_.Stored(*TakeNow());
+  EXPECT_EQ(Only().state, TargetState::kStored);
+  EXPECT_FALSE(TakeNow().has_value());
+  EXPECT_FALSE(targets_.Demand("acme", "other"));
+  EXPECT_TRUE(targets_.Demand("acme", "chat"));
+  const auto taken = TakeNow();
+  ASSERT_TRUE(taken.has_value());
+  EXPECT_TRUE(targets_.Demanded(*taken));
+  targets_.Applied(*taken, [] {});
+  EXPECT_FALSE(targets_.Demanded(*taken));
+}
+
+TEST_F(TargetsTest, WhatSomebodyWaitsForComesFirst) {
+  targets_.Want(Wish("a", 1));
+  targets_.Want(Wish("b", 1));
+  targets_.Demand("acme", "b");
+  EXPECT_EQ(TakeNow()->model, "b");
+}
+
+TEST_F(TargetsTest, OneAskedForWhileItIsStoredIsLoaded) {
+  targets_.Want(Wish("chat", 1));
+  const LiveModel taken = *TakeNow();
+  targets_.Demand("acme", "chat");
+  targets_.Stored(taken);
+  EXPECT_TRUE(TakeNow().has_value());
+}
+
+TEST_F(TargetsTest, APostponedTargetCountsNoFailure) {
+  targets_.Want(Wish("chat", 1));
+  targets_.Postpone(*TakeNow(), Millis{1});
+  EXPECT_EQ(Only().failures, 0);
+  EXPECT_TRUE(TakeNow().has_value());
+}
+
+// A model whose old version is evicted while the new one is being loaded.
+TEST_F(TargetsTest, EvictingAnOldVersionLeavesTheNewOnesLoadAlone) {
+  targets_.Want(Wish("chat", 2));
+  const LiveModel taken = *TakeNow();
+  targets_.Stored(Wish("chat", 1));
+  EXPECT_EQ(Only().state, TargetState::kLoading);
+  EXPECT_TRUE(targets_.Applied(taken, [] {}));
+}
+
 }  // namespace
 }  // namespace signum::client

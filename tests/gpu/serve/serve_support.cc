@@ -1,0 +1,84 @@
+#include "tests/gpu/serve/serve_support.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace signum {
+
+TestEngine::TestEngine(TestCheckpoint opened, const EngineOptions& options)
+    : checkpoint(std::move(opened)),
+      backend(ops::MakeCpuBackend()),
+      pool(options.blocks, options.block_tokens) {
+  BaseWeights::Sources sources;
+  sources.checkpoint = checkpoint.checkpoint;
+  sources.config_json = checkpoint.checkpoint->config_json();
+  sources.digest = checkpoint.hashed.BaseDigest();
+  sources.blobs = checkpoint.blobs;
+  sources.file = [this](std::string_view path) -> Result<std::string> {
+    return checkpoint.File(path);
+  };
+  base = BaseWeights::Open(*backend, sources).value();
+  plain = TenantWeights::OfBase(base).value();
+  engine = Engine::Create(base, options).value();
+}
+
+std::shared_ptr<const TenantWeights> TestEngine::Open(const TestDelta& delta) const {
+  return TenantWeights::Open(base, delta.reader).value();
+}
+
+TestSequence::TestSequence(TestEngine& engine, std::shared_ptr<const TenantWeights> tenant,
+                           std::vector<int32_t> prompt, int64_t capacity)
+    : weights(std::move(tenant)),
+      blocks(engine.pool, std::to_string(reinterpret_cast<uintptr_t>(weights.get()))),
+      tokens(std::move(prompt)) {
+  computed = blocks.Begin(tokens, capacity).value();
+  logits.resize(static_cast<size_t>(computed));
+}
+
+SequenceStep TestSequence::Next(int64_t count) const {
+  SequenceStep step;
+  step.weights = weights.get();
+  step.tokens = std::span(tokens).subspan(static_cast<size_t>(computed), static_cast<size_t>(count));
+  step.position = computed;
+  step.blocks = blocks.table();
+  step.logits_from = 0;
+  return step;
+}
+
+void TestSequence::TakeGreedy() {
+  const std::vector<float>& row = logits.back();
+  tokens.push_back(
+      static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+}
+
+void StepAll(TestEngine& engine, const std::vector<TestSequence*>& sequences,
+             const std::vector<int64_t>& counts) {
+  std::vector<SequenceStep> steps;
+  for (size_t i = 0; i < sequences.size(); ++i) steps.push_back(sequences[i]->Next(counts[i]));
+  const auto rows = engine.engine->Step(steps).value();
+  size_t at = 0;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    TestSequence& sequence = *sequences[i];
+    for (int64_t t = 0; t < counts[i]; ++t, ++at) {
+      sequence.logits.emplace_back(rows[at].begin(), rows[at].end());
+    }
+    sequence.computed += counts[i];
+    sequence.blocks.Filled(std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)));
+  }
+  ASSERT_EQ(at, rows.size());
+}
+
+std::vector<int32_t> GreedyAlone(TestEngine& engine,
+                                 const std::shared_ptr<const TenantWeights>& tenant,
+                                 const std::vector<int32_t>& prompt, int64_t count) {
+  const auto size = static_cast<int64_t>(prompt.size());
+  TestSequence sequence(engine, tenant, prompt, size + count);
+  for (int64_t i = 0; i < count; ++i) {
+    StepAll(engine, {&sequence}, {static_cast<int64_t>(sequence.tokens.size()) - sequence.computed});
+    sequence.TakeGreedy();
+  }
+  return {sequence.tokens.begin() + size, sequence.tokens.end()};
+}
+
+}  // namespace signum

@@ -1,0 +1,63 @@
+#include "gpu/serve/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "storage/base/file.h"
+#include "tests/support/result_matchers.h"
+
+namespace signum {
+namespace {
+
+std::shared_ptr<const Tokenizer> Open() {
+  const std::string path = std::string(SIGNUM_TEST_DATA) + "/tiny-llama/base/tokenizer.model";
+  return Tokenizer::Create(ReadFile(path, 1 << 20).value()).value();
+}
+
+TEST(Tokenizer, EncodesAsSentencePieceInPythonDoes) {
+  std::ifstream file(std::string(SIGNUM_TEST_DATA) + "/golden/greedy.json");
+  const auto golden = nlohmann::json::parse(file);
+  const auto tokenizer = Open();
+  for (const auto& prompt : golden["prompts"]) {
+    std::vector<int32_t> ids = tokenizer->Encode(prompt["text"].get<std::string>());
+    ids.insert(ids.begin(), tokenizer->bos());
+    EXPECT_EQ(ids, prompt["ids"].get<std::vector<int32_t>>());
+  }
+}
+
+TEST(Tokenizer, PiecesPutTogetherAreTheText) {
+  const auto tokenizer = Open();
+  for (const std::string text : {"The LORD said", "a  b", "x\n\ty", "na\xc3\xafve \xe4\xb8\xad \xf0\x9f\x98\x80!"}) {
+    std::string joined;
+    for (const int32_t token : tokenizer->Encode(text)) joined += tokenizer->Piece(token);
+    EXPECT_EQ(joined, " " + text);
+  }
+}
+
+TEST(Tokenizer, ByteFallbackIsOneByteAToken) {
+  const auto tokenizer = Open();
+  const int32_t token = tokenizer->Find("<0xF0>");
+  ASSERT_GE(token, 0);
+  EXPECT_EQ(tokenizer->Piece(token), "\xf0");
+}
+
+TEST(Tokenizer, ControlTokensAndForeignIdsSayNothing) {
+  const auto tokenizer = Open();
+  EXPECT_EQ(tokenizer->bos(), 1);
+  EXPECT_EQ(tokenizer->eos(), 2);
+  EXPECT_EQ(tokenizer->size(), 4096);
+  EXPECT_EQ(tokenizer->Piece(1), "");
+  EXPECT_EQ(tokenizer->Piece(-1), "");
+  EXPECT_EQ(tokenizer->Piece(4096), "");
+  EXPECT_EQ(tokenizer->Find("<|im_end|>"), -1);
+}
+
+TEST(Tokenizer, RefusesWhatIsNoModel) {
+  EXPECT_THAT(Tokenizer::Create("no protobuf"), FailsWith(Errc::kUnusable, "bad_tokenizer", ""));
+}
+
+}  // namespace
+}  // namespace signum

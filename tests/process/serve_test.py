@@ -1,0 +1,323 @@
+"""signum-node answers: against PyTorch, in batches, streamed, across swaps, and what it refuses."""
+
+import concurrent.futures
+import json
+import threading
+
+import pytest
+import requests
+
+from api import files_of
+from conftest import Family
+from openai import OpenAi, text_of
+from programs import DATA, FAMILY, FINE_TUNES, PATIENCE, Node, wait_until
+
+GOLDEN = json.loads((DATA / "golden/greedy.json").read_text())
+PROMPT = "In the beginning"
+
+
+class Served:
+    """The family with exact and 1-bit models, and a node that serves them."""
+
+    def __init__(self, folder):
+        self.family = Family(folder / "registry")
+        self.admin = self.family.admin
+        for name in FINE_TUNES:
+            self.admin.publish(f"{name}/exact", FAMILY / name, codec="raw")
+        token = self.admin.create_token("node", *FINE_TUNES)
+        self.node = Node(folder / "node", self.family.registry.url, token, FINE_TUNES)
+        self.api = OpenAi(self.node.url)
+        wait_until(lambda: requests.get(self.node.url + "/readyz", timeout=PATIENCE).status_code == 200,
+                   "a ready node")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    served = Served(tmp_path_factory.mktemp("serve"))
+    yield served
+    assert served.node.stop() == 0, served.node.log()[-2000:]
+    served.family.registry.kill()
+
+
+@pytest.fixture
+def api(served):
+    yield served.api
+    served.api.wait_idle()
+
+
+def model_of(name):
+    return "base" if name == "base" else f"{name}/exact"
+
+
+# ---- what it says
+
+
+@pytest.mark.parametrize("name", ("base", *FINE_TUNES))
+def test_greedy_tokens_are_pytorchs(api, name):
+    prompts = GOLDEN["prompts"]
+    answer = api.complete(model_of(name), [p["ids"] for p in prompts], max_tokens=24, logprobs=0)
+    assert [c["logprobs"]["token_ids"] for c in answer["choices"]] == GOLDEN["models"][name]
+    texts = api.complete(model_of(name), [p["text"] for p in prompts], max_tokens=24)
+    assert [c["text"] for c in texts["choices"]] == [c["text"] for c in answer["choices"]]
+    assert answer["usage"]["prompt_tokens"] == sum(len(p["ids"]) for p in prompts)
+    assert answer["usage"]["completion_tokens"] == sum(map(len, GOLDEN["models"][name]))
+
+
+def test_a_batch_of_many_tenants_answers_as_one_at_a_time(api):
+    """Texts and logprobs to the last bit, whoever else is in the batch."""
+    jobs = [(f"{name}/{kind}", GOLDEN["prompts"][i]["text"]) for i in range(4) for name in FINE_TUNES
+            for kind in ("model", "exact")]
+
+    def ask(job):
+        return api.complete(*job, max_tokens=20, logprobs=2)["choices"]
+
+    alone = [ask(job) for job in jobs]
+    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+        together = list(pool.map(ask, jobs))
+    assert together == alone
+
+
+def test_fingerprints_name_the_delta(served, api):
+    for name in FINE_TUNES:
+        answer = api.complete(f"{name}/model", PROMPT, max_tokens=1)
+        assert answer["system_fingerprint"] == served.family.versions[name]["digest"]
+        assert answer["model"] == f"{name}/model" and answer["object"] == "text_completion"
+    models = requests.get(api.url + "/v1/models", timeout=PATIENCE).json()
+    listed = {m["id"]: m["system_fingerprint"] for m in models["data"]}
+    assert listed["kjv/model"] == served.family.versions["kjv"]["digest"]
+
+
+def test_a_stream_is_the_answer_in_pieces(api):
+    for seed in (1, 2, 3):
+        fields = {"max_tokens": 60, "temperature": 1.3, "seed": seed}
+        whole = api.complete("kjv/model", PROMPT, **fields)
+        events = list(api.stream("kjv/model", PROMPT, stream_options={"include_usage": True}, **fields))
+        assert text_of(events) == whole["choices"][0]["text"]
+        assert events[-1]["usage"] == whole["usage"]
+        assert events[-2]["choices"][0]["finish_reason"] == whole["choices"][0]["finish_reason"]
+        assert {e["id"] for e in events} == {events[0]["id"]}
+        assert {e["system_fingerprint"] for e in events} == {whole["system_fingerprint"]}
+
+
+def test_characters_of_several_tokens_come_whole(api):
+    """Ids that are single bytes of a character: a stream's events are never half of one."""
+    heart = "\u2764\ufe0f\U0001f600".encode()
+    ids = [1, *(3 + byte for byte in heart)]
+    answer = api.complete("kjv/exact", ids, max_tokens=1, echo=True)
+    assert answer["choices"][0]["text"].startswith(heart.decode())
+
+
+def test_seeds_decide_samples(api):
+    def ask(seed):
+        return api.text("pysrc/model", "def ", max_tokens=30, temperature=1, seed=seed)
+
+    assert ask(7) == ask(7)
+    assert len({ask(seed) for seed in range(4)}) > 1
+    assert api.text("pysrc/model", "def ", max_tokens=30, temperature=1, top_k=1) == \
+        api.text("pysrc/model", "def ", max_tokens=30)
+    assert api.text("pysrc/model", "def ", max_tokens=30, temperature=1, top_p=0) == \
+        api.text("pysrc/model", "def ", max_tokens=30)
+
+
+def test_stop_strings_end_the_text_before_them(api):
+    whole = api.text("kjv/model", PROMPT, max_tokens=40)
+    stop = whole[12:18]
+    answer = api.complete("kjv/model", PROMPT, max_tokens=40, stop=["never said", stop])
+    assert answer["choices"][0]["text"] == whole[:whole.index(stop)]
+    assert answer["choices"][0]["finish_reason"] == "stop"
+    assert answer["usage"]["completion_tokens"] < 40
+    assert text_of(api.stream("kjv/model", PROMPT, max_tokens=40, stop=stop)) == whole[:whole.index(stop)]
+
+
+def test_logprobs(api):
+    answer = api.complete("kjv/exact", PROMPT, max_tokens=5, logprobs=3)["choices"][0]["logprobs"]
+    assert len(answer["tokens"]) == len(answer["token_logprobs"]) == len(answer["text_offset"]) == 5
+    for value, top in zip(answer["token_logprobs"], answer["top_logprobs"]):
+        assert len(top) == 3 and max(top.values()) == value < 0  # greedy: the likeliest
+
+
+def test_echo_scores_the_prompt(api):
+    """The prompt's logprobs, computed in one go, are those of its tokens one by one."""
+    ids = GOLDEN["prompts"][0]["ids"]
+    scored = api.complete("kjv/exact", ids, max_tokens=0, echo=True, logprobs=0)["choices"][0]
+    assert scored["logprobs"]["token_ids"] == ids
+    assert scored["logprobs"]["token_logprobs"][0] is None
+    for at in (1, len(ids) - 1):
+        top = api.complete("kjv/exact", ids[:at], max_tokens=1, logprobs=20)["choices"][0]["logprobs"]
+        token = scored["logprobs"]["tokens"][at]
+        if token in top["top_logprobs"][0]:
+            assert top["top_logprobs"][0][token] == scored["logprobs"]["token_logprobs"][at]
+    assert scored["text"].startswith("In the beginning")
+
+
+# ---- generations
+
+
+def version_texts(api, admin, model, digests, **fields):
+    """What each version says, by fingerprint; leaves version 1 live."""
+    texts = {}
+    for version in reversed(sorted(digests)):
+        admin.promote(model, version)
+        wait_until(lambda: api.complete(model, PROMPT, max_tokens=1)["system_fingerprint"] == digests[version],
+                   f"{model}@{version}")
+        texts[digests[version]] = api.text(model, PROMPT, **fields)
+    return texts
+
+
+def publish_two(served, model):
+    digests = {1: served.admin.publish(model, FAMILY / "kjv")["digest"],
+               2: served.admin.publish(model, FAMILY / "sqlite")["digest"]}
+    wait_until(lambda: requests.post(served.api.url + "/v1/completions", timeout=PATIENCE, json={
+        "model": model, "prompt": PROMPT, "max_tokens": 1}).status_code == 200, model)
+    return digests
+
+
+def test_a_swap_in_mid_request_keeps_its_generation(served, api):
+    model = "kjv/swapped"
+    digests = publish_two(served, model)
+    fields = {"max_tokens": 480, "logit_bias": {}}
+    texts = version_texts(api, served.admin, model, digests, **fields)
+    assert len(set(texts.values())) == 2
+    begun, still_running, answers = threading.Barrier(13, timeout=PATIENCE), [], []
+
+    def read():
+        events = api.stream(model, PROMPT, **fields)
+        first = next(events)
+        begun.wait()
+        rest = list(events)
+        answers.append(([first, *rest]))
+
+    readers = [threading.Thread(target=read) for _ in range(12)]
+    for reader in readers:
+        reader.start()
+    begun.wait()
+    served.admin.promote(model, 2)
+    wait_until(lambda: api.complete(model, PROMPT, max_tokens=1)["system_fingerprint"] == digests[2], "the swap")
+    still_running.append(sum(reader.is_alive() for reader in readers))
+    for reader in readers:
+        reader.join()
+    assert still_running[0] > 0, "the swap came too late to be seen"
+    for events in answers:
+        assert {event["system_fingerprint"] for event in events} == {digests[1]}
+        assert text_of(events) == texts[digests[1]]
+    assert api.text(model, PROMPT, **fields) == texts[digests[2]]
+
+
+def test_a_model_removed_while_it_answers_ends_its_answer(served, api):
+    model = "sqlite/removed"
+    served.admin.publish(model, FAMILY / "kjv")
+    wait_until(lambda: requests.post(api.url + "/v1/completions", timeout=PATIENCE, json={
+        "model": model, "prompt": PROMPT, "max_tokens": 1}).status_code == 200, model)
+    expected = api.text(model, PROMPT, max_tokens=400)
+    events = api.stream(model, PROMPT, max_tokens=400)
+    first = next(events)
+    served.admin.delete("/v1/tenants/sqlite/models/removed/aliases/live")
+    rest = list(events)
+    assert text_of([first, *rest]) == expected
+
+    def gone():
+        answer = requests.post(api.url + "/v1/completions", timeout=PATIENCE,
+                               json={"model": model, "prompt": PROMPT, "max_tokens": 1})
+        return answer.status_code == 404
+
+    wait_until(gone, "the model's leave")
+
+
+def test_a_client_that_leaves_gives_its_blocks_back(api):
+    events = api.stream("kjv/model", PROMPT, max_tokens=490)
+    next(events)
+    cancelled = sum(s["cancelled"] for s in api.serving())
+    events.close()
+    api.wait_idle()
+    wait_until(lambda: sum(s["cancelled"] for s in api.serving()) == cancelled + 1, "a cancelled request")
+
+
+# ---- what it refuses
+
+
+def test_malformed_requests(api):
+    broken = requests.post(api.url + "/v1/completions", data=b'{"model": ', timeout=PATIENCE)
+    assert broken.status_code == 400 and broken.json()["error"]["code"] == "bad_json"
+    good = {"model": "kjv/model", "prompt": PROMPT}
+    for field, value in (("model", 3), ("prompt", None), ("prompt", {}), ("prompt", [1, "a"]), ("max_tokens", -1),
+                         ("temperature", "hot"), ("top_p", 2), ("stop", 5), ("n", 2), ("logprobs", 99),
+                         ("stream", "yes"), ("tools", [{}]), ("presence_penalty", 1), ("prompt", [])):
+        error = api.error(400, **{**good, field: value})
+        assert field in error["message"], error
+    assert "4096" in api.error(400, model="kjv/model", prompt=[1, 4096])["message"]
+
+
+def test_unknown_models(api):
+    for model in ("kjv/other", "nobody/model", "nobody", "", "a/b/c"):
+        error = api.error(404, model=model, prompt=PROMPT)
+        assert error["code"] == "model_not_found" and error["param"] == "model"
+
+
+def test_prompts_over_the_context_name_the_numbers(api):
+    error = api.error(400, model="kjv/model", prompt=[5] * 600)
+    assert error["code"] == "context_length_exceeded" and "512" in error["message"] and "600" in error["message"]
+    error = api.error(400, model="kjv/model", prompt=[5] * 500, max_tokens=13)
+    assert "513" in error["message"]
+    answer = api.complete("kjv/model", [5] * 500, max_tokens=12)
+    assert answer["usage"]["total_tokens"] <= 512
+
+
+def test_a_full_queue_says_429(served, start_node):
+    node = start_node(served.family.registry, ["kjv"], "--max-batch", "1", "--max-queue", "1", name="small")
+    api = OpenAi(node.url)
+    wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
+    runs = api.stream("kjv/model", PROMPT, max_tokens=490)
+    next(runs)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(OpenAi(node.url).text, "kjv/model", PROMPT, max_tokens=2)
+        wait_until(lambda: api.serving()[0]["queued"] == 1, "a queued request")
+        refused = requests.post(node.url + "/v1/completions", timeout=PATIENCE,
+                                json={"model": "kjv/model", "prompt": PROMPT})
+        assert refused.status_code == 429 and int(refused.headers["Retry-After"]) >= 1
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+        runs.close()  # its place goes to the one that waits
+        assert waits.result(PATIENCE)
+    api.wait_idle()
+
+
+def test_an_api_key_is_asked_for_where_there_is_one(served, start_node):
+    node = start_node(served.family.registry, ["kjv"], "--api-key", "sesame", name="locked")
+    wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
+    for key in (None, "sesam", "open sesame"):
+        error = OpenAi(node.url, key).error(401, model="kjv/model", prompt=PROMPT)
+        assert error["code"] == "invalid_api_key"
+    assert OpenAi(node.url, "sesame").complete("kjv/model", PROMPT, max_tokens=1)["choices"]
+
+
+# ---- chat
+
+
+def test_chat_needs_a_template(api):
+    error = api.error(400, "/v1/chat/completions", model="kjv/model", messages=[{"role": "user", "content": "Hi"}])
+    assert error["code"] == "no_chat_template"
+
+
+def test_chat_is_the_template_written_out(served, api):
+    files = {path: file.read_bytes() for path, file in files_of(FAMILY / "kjv").items()}
+    config = json.loads(files["tokenizer_config.json"])
+    config["chat_template"] = "{{ bos_token }}{% for m in messages %}[INST] {{ m.content }} [/INST]{% endfor %}"
+    files["tokenizer_config.json"] = json.dumps(config).encode()
+    upload = served.admin.upload(files)
+    created = served.admin.create_version("kjv/chat", upload, "base")
+    served.admin.wait_version("kjv/chat", created["version"])
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who art thou?"}]
+    body = {"model": "kjv/chat", "messages": messages, "temperature": 0, "max_tokens": 20}
+    wait_until(lambda: requests.post(api.url + "/v1/chat/completions", json=body,
+                                     timeout=PATIENCE).status_code == 200, "kjv/chat")
+    answer = api.post("/v1/chat/completions", body).json()
+    written = "[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nWho art thou? [/INST]"
+    expected = api.text("kjv/chat", written, max_tokens=20)
+    message = answer["choices"][0]["message"]
+    assert message["role"] == "assistant" and message["content"] == expected.removeprefix(" ")
+    assert answer["object"] == "chat.completion"
+    events = list(api.stream("kjv/chat", None, "/v1/chat/completions", messages=messages, max_tokens=20))
+    assert events[0]["choices"][0]["delta"]["role"] == "assistant"
+    pieces = [choice["delta"].get("content", "") for event in events for choice in event["choices"]]
+    assert "".join(pieces) == message["content"]
+    bad = [{"role": "assistant", "content": "I begin"}]
+    assert "turns" in api.error(400, "/v1/chat/completions", model="kjv/chat", messages=bad)["message"]
