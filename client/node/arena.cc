@@ -92,7 +92,7 @@ void MemoryBudget::Give(std::byte* data, uint64_t bytes) {
 
 Result<std::shared_ptr<Arena>> Arena::Create(std::shared_ptr<MemoryBudget> budget, uint64_t size) {
   if (size == 0) return Fail(Errc::kInvalid, "empty_delta", "a delta of 0 bytes");
-  SIGNUM_ASSIGN(std::byte* data, budget->Take(size));
+  SIGNUM_ASSIGN(std::byte * data, budget->Take(size));
   return std::shared_ptr<Arena>(new Arena(std::move(budget), data, size));
 }
 

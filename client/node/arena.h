@@ -39,7 +39,7 @@ class MemoryBudget {
   const uint64_t total_, slots_, slot_bytes_;
   std::atomic<uint64_t> used_{0};
   std::mutex mutex_;
-  std::byte* range_ = nullptr;     // of all slots
+  std::byte* range_ = nullptr;  // of all slots
   std::vector<size_t> free_slots_;
 };
 

@@ -221,8 +221,8 @@ bool Node::MakeRoom(const LiveModel& live) {
 }
 
 void Node::NotLoaded(const LiveModel& live, const Error& error) {
-  const bool no_room = (error.reason == "memory_budget" || error.reason == "slots_full") &&
-                       budget_->Fits(live.size);
+  const bool no_room =
+      (error.reason == "memory_budget" || error.reason == "slots_full") && budget_->Fits(live.size);
   const bool swap = residency_.Serves(live.tenant, live.model);
   if (no_room && targets_.Demanded(live)) return targets_.Postpone(live, Millis{20});
   if (no_room && !swap) return targets_.Stored(live);

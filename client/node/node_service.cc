@@ -69,8 +69,9 @@ http::Router NodeRoutes(Node& node, const Serving* serving) {
   AddGet(router, "/metrics", [&node] {
     return NoStore(Text(200, node.MetricsText(), "text/plain; version=0.0.4; charset=utf-8"));
   });
-  AddGet(router, "/v1/residency",
-         [&node, serving] { return NoStore(http::Json(200, ResidencyWithEngines(node, serving).dump())); });
+  AddGet(router, "/v1/residency", [&node, serving] {
+    return NoStore(http::Json(200, ResidencyWithEngines(node, serving).dump()));
+  });
   http::Handler prefetch = [&node](const http::Request& request, const http::Params&) {
     return Prefetch(node, request);
   };

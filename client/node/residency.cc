@@ -38,7 +38,8 @@ struct Lease::Slot {
   std::function<void()> on_freed;
   std::atomic<uint64_t> leases{0};
   std::atomic<GenerationState> state{GenerationState::kPublished};
-  uint64_t used = 0;  // under the Residency's lock: its clock when it was acquired or published last
+  uint64_t used =
+      0;  // under the Residency's lock: its clock when it was acquired or published last
 };
 
 Lease::Lease(std::shared_ptr<Slot> slot) : slot_(std::move(slot)) { ++slot_->leases; }
@@ -107,9 +108,8 @@ bool SameGeneration(const LiveModel& a, const LiveModel& b) {
 
 bool Residency::HoldsKept(const LiveModel& live) const {
   const std::lock_guard lock(mutex_);
-  return std::any_of(kept_.begin(), kept_.end(), [&](const auto& kept) {
-    return SameGeneration(kept->generation.live, live);
-  });
+  return std::any_of(kept_.begin(), kept_.end(),
+                     [&](const auto& kept) { return SameGeneration(kept->generation.live, live); });
 }
 
 bool Residency::Serves(const std::string& tenant, const std::string& model) const {

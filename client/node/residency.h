@@ -72,8 +72,8 @@ class Lease {
 // Which generation of each model is published. A swap is one pointer exchange under a lock that
 // nobody holds for longer: readers who have a lease go on with theirs, who comes later gets the new
 // one, nobody waits. A generation that was replaced or retired is freed when its last lease ends,
-// by whoever ends it; or, where replaced ones are kept, when its place is needed, so that going back
-// to it costs nothing. Thread-safe.
+// by whoever ends it; or, where replaced ones are kept, when its place is needed, so that going
+// back to it costs nothing. Thread-safe.
 class Residency {
  public:
   explicit Residency(bool keep_replaced = false);

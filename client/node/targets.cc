@@ -136,8 +136,8 @@ bool Targets::Applied(const LiveModel& live, const std::function<void()>& publis
     current = target != nullptr && SameWish(target->status.want, live);
     if (current) {
       publish();
-      target->status = {target->status.want, TargetState::kApplied, {}, {}, 0, false, live.size,
-                        false};
+      target->status = {
+          target->status.want, TargetState::kApplied, {}, {}, 0, false, live.size, false};
     }
   }
   Changed();
@@ -170,8 +170,8 @@ void Targets::Stored(const LiveModel& live) {
     Target* target = FindLocked(live);
     if (target != nullptr && SameWish(target->status.want, live)) {
       const bool asked = target->status.demanded;
-      target->status = {target->status.want, TargetState::kStored, {}, {}, 0, false, live.size,
-                        false};
+      target->status = {
+          target->status.want, TargetState::kStored, {}, {}, 0, false, live.size, false};
       // Asked for while it was being stored.
       if (asked) target->status.state = TargetState::kWaiting;
       target->status.demanded = asked;

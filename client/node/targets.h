@@ -29,8 +29,8 @@ struct TargetStatus {
   TargetState state = TargetState::kWaiting;
   std::string reason, message;  // of the last failure, while it is not applied
   int failures = 0;
-  bool gave_up = false;  // no further tries until `want` changes
-  uint64_t done = 0;     // bytes
+  bool gave_up = false;   // no further tries until `want` changes
+  uint64_t done = 0;      // bytes
   bool demanded = false;  // somebody waits for it: what nobody uses may be evicted for it
 };
 

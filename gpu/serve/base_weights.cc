@@ -45,8 +45,8 @@ Result<ModelVectors> ModelVectors::Load(ops::Backend& backend, const LlamaConfig
   for (int64_t l = 0; l < config.layers; ++l) {
     SIGNUM_TRY(LoadLayer(backend, config, source, l, out.layers[static_cast<size_t>(l)]));
   }
-  SIGNUM_TRY(LoadVector(backend, source, std::string(kFinalNormName), config.hidden,
-                        out.final_norm));
+  SIGNUM_TRY(
+      LoadVector(backend, source, std::string(kFinalNormName), config.hidden, out.final_norm));
   return out;
 }
 
@@ -60,8 +60,8 @@ Result<std::shared_ptr<const BaseWeights>> BaseWeights::Open(ops::Backend& backe
 Result<void> BaseWeights::Load() {
   SIGNUM_ASSIGN(config_, ParseLlamaConfig(sources_.config_json));
   const Compute compute(backend_, 1);
-  SIGNUM_TRY(ModelWeights::Check(compute, config_,
-                                 MakeCheckpointWeights(backend_, sources_.checkpoint)));
+  SIGNUM_TRY(
+      ModelWeights::Check(compute, config_, MakeCheckpointWeights(backend_, sources_.checkpoint)));
   matrices_.resize(static_cast<size_t>(config_.layers));
   for (int64_t l = 0; l < config_.layers; ++l) {
     for (size_t i = 0; i < kLinears; ++i) {
@@ -87,7 +87,9 @@ Result<DenseMatrix> BaseWeights::LoadMatrix(std::string_view name) const {
                 "tensor '" + Printable(name) + "' is missing or not a float matrix");
   }
   SIGNUM_ASSIGN(auto bytes, checkpoint.Open(*at));
-  DenseMatrix out{*ElementOf(info->dtype), {}, static_cast<int64_t>(info->shape[0]),
+  DenseMatrix out{*ElementOf(info->dtype),
+                  {},
+                  static_cast<int64_t>(info->shape[0]),
                   static_cast<int64_t>(info->shape[1])};
   const uint64_t size = bytes->size();
   SIGNUM_ASSIGN(out.bytes, LoadBytes(backend_, std::move(bytes), 0, size));

@@ -44,8 +44,8 @@ class BaseWeights {
     // A small file of the checkpoint by its path; Errc::kNotFound unknown_file.
     std::function<Result<std::string>(std::string_view path)> file;
   };
-  // Errc::kUnusable unknown_architecture or bad_config, kExhausted device_memory. `backend` outlives
-  // it.
+  // Errc::kUnusable unknown_architecture or bad_config, kExhausted device_memory. `backend`
+  // outlives it.
   static Result<std::shared_ptr<const BaseWeights>> Open(ops::Backend& backend, Sources sources);
 
   ops::Backend& backend() const { return backend_; }

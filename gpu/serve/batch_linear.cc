@@ -37,8 +37,7 @@ Result<void> BatchLinear::Apply(std::span<const Part> parts, const float* x, int
 }
 
 // One pass over the base. A grown weight gets the base's outputs first; its other rows are listed.
-Result<void> BatchLinear::ApplyGroup(std::span<const Part> parts, const float* x,
-                                     int64_t columns) {
+Result<void> BatchLinear::ApplyGroup(std::span<const Part> parts, const float* x, int64_t columns) {
   const WeightDelta& weight = *parts[0].weight;
   const DenseMatrix& base = *weight.base;
   const float* from = x + parts[0].run.first * columns;
@@ -102,8 +101,7 @@ Result<void> BatchLinear::AddPlanes(std::span<const ops::SignPlane> planes, cons
   return {};
 }
 
-Result<void> BatchLinear::Multiply(const DenseMatrix& matrix, const float* x, float* y,
-                                   int64_t m) {
+Result<void> BatchLinear::Multiply(const DenseMatrix& matrix, const float* x, float* y, int64_t m) {
   const std::vector<int32_t> nobody(static_cast<size_t>(m), -1);
   ops::TenantProductArgs args;
   args.base_type = matrix.type;
@@ -147,8 +145,8 @@ Result<void> BatchLinear::SetListed(const Part& part, const float* x, int64_t co
   if (weight.values.rows > 0) {
     SIGNUM_ASSIGN(float* y, Scratch(first_, m * weight.values.rows));
     SIGNUM_TRY(Multiply(weight.values, x, y, m));
-    serve_.ScatterColumns({y, rows_of(weight.value_rows_device), part.y, m, weight.values.rows,
-                           weight.rows, false});
+    serve_.ScatterColumns(
+        {y, rows_of(weight.value_rows_device), part.y, m, weight.values.rows, weight.rows, false});
   }
   return {};
 }

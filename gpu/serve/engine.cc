@@ -4,8 +4,8 @@ namespace signum {
 
 using ops::Buffer;
 
-Engine::Engine(std::shared_ptr<const BaseWeights> base, ops::ServeOps& serve,
-               const EngineOptions& options)
+ServeEngine::ServeEngine(std::shared_ptr<const BaseWeights> base, ops::ServeOps& serve,
+                         const ServeEngineOptions& options)
     : base_(std::move(base)),
       backend_(base_->backend()),
       serve_(serve),
@@ -13,23 +13,23 @@ Engine::Engine(std::shared_ptr<const BaseWeights> base, ops::ServeOps& serve,
       config_(base_->config()),
       linear_(backend_, serve_) {}
 
-Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const BaseWeights> base,
-                                               const EngineOptions& options) {
+Result<std::unique_ptr<ServeEngine>> ServeEngine::Create(std::shared_ptr<const BaseWeights> base,
+                                                         const ServeEngineOptions& options) {
   ops::ServeOps* serve = ops::ServeOpsOf(base->backend());
   if (serve == nullptr) {
     return Fail(Errc::kUnavailable, "unsupported_device",
                 base->backend().name() + " cannot serve: its module has no ops for it");
   }
-  std::unique_ptr<Engine> engine(new Engine(std::move(base), *serve, options));
+  std::unique_ptr<ServeEngine> engine(new ServeEngine(std::move(base), *serve, options));
   SIGNUM_TRY(engine->Allocate());
   return engine;
 }
 
-uint64_t Engine::CacheBytesPerToken(const LlamaConfig& config) {
+uint64_t ServeEngine::CacheBytesPerToken(const LlamaConfig& config) {
   return static_cast<uint64_t>(2 * config.layers * config.kv_size()) * sizeof(float);
 }
 
-Result<void> Engine::Allocate() {
+Result<void> ServeEngine::Allocate() {
   const int64_t rows = options_.step_rows;
   SIGNUM_ASSIGN(acts_, LayerActivations::Create(backend_, config_, rows));
   SIGNUM_ASSIGN(x_, MakeBuffer<float>(backend_, rows * config_.hidden));
@@ -45,11 +45,10 @@ Result<void> Engine::Allocate() {
 
 // ---- laying out a step
 
-Engine::Batch Engine::Lay(std::span<const SequenceStep> steps) const {
+ServeEngine::Batch ServeEngine::Lay(std::span<const SequenceStep> steps) const {
   Batch batch;
   for (const SequenceStep& step : steps) {
-    batch.table_stride =
-        std::max(batch.table_stride, static_cast<int64_t>(step.blocks.size()));
+    batch.table_stride = std::max(batch.table_stride, static_cast<int64_t>(step.blocks.size()));
   }
   for (size_t s = 0; s < steps.size(); ++s) {
     const SequenceStep& step = steps[s];
@@ -69,8 +68,8 @@ Engine::Batch Engine::Lay(std::span<const SequenceStep> steps) const {
       batch.positions.push_back(static_cast<int32_t>(position));
       batch.lengths.push_back(static_cast<int32_t>(position + 1));
       batch.row_tables.push_back(static_cast<int32_t>(s));
-      batch.slots.push_back(static_cast<int32_t>(block * options_.block_tokens +
-                                                 position % options_.block_tokens));
+      batch.slots.push_back(
+          static_cast<int32_t>(block * options_.block_tokens + position % options_.block_tokens));
       if (i >= step.logits_from) batch.wanted.push_back(static_cast<int32_t>(batch.rows + i));
     }
     batch.rows += count;
@@ -79,7 +78,7 @@ Engine::Batch Engine::Lay(std::span<const SequenceStep> steps) const {
 }
 
 template <class T>
-Result<void> Engine::Put(const std::vector<T>& values, Buffer<T>& to) {
+Result<void> ServeEngine::Put(const std::vector<T>& values, Buffer<T>& to) {
   if (to.size() < values.size()) {
     SIGNUM_ASSIGN(to, MakeBuffer<T>(backend_, static_cast<int64_t>(values.size()) * 2));
   }
@@ -87,7 +86,7 @@ Result<void> Engine::Put(const std::vector<T>& values, Buffer<T>& to) {
   return {};
 }
 
-Result<void> Engine::Upload(const Batch& batch) {
+Result<void> ServeEngine::Upload(const Batch& batch) {
   SIGNUM_TRY(Put(batch.positions, device_.positions));
   SIGNUM_TRY(Put(batch.lengths, device_.lengths));
   SIGNUM_TRY(Put(batch.row_tables, device_.row_tables));
@@ -96,7 +95,7 @@ Result<void> Engine::Upload(const Batch& batch) {
   return Put(batch.wanted, device_.wanted);
 }
 
-Result<void> Engine::Embed(std::span<const SequenceStep> steps) {
+Result<void> ServeEngine::Embed(std::span<const SequenceStep> steps) {
   float* to = x_.data();
   for (const SequenceStep& step : steps) {
     SIGNUM_TRY(step.weights->Embed({step.tokens.begin(), step.tokens.end()}, to));
@@ -107,8 +106,8 @@ Result<void> Engine::Embed(std::span<const SequenceStep> steps) {
 
 // ---- layers
 
-Result<void> Engine::Project(const Batch& batch, int64_t layer, LinearKind kind, const float* x,
-                             float* y) {
+Result<void> ServeEngine::Project(const Batch& batch, int64_t layer, LinearKind kind,
+                                  const float* x, float* y) {
   const LinearShape shape = ShapeOf(config_, kind);
   std::vector<BatchLinear::Part> parts;
   for (const TenantRun& run : batch.runs) {
@@ -124,7 +123,7 @@ Result<void> Engine::Project(const Batch& batch, int64_t layer, LinearKind kind,
   return {};
 }
 
-void Engine::TurnHeads(const TenantRun& run, int64_t layer) {
+void ServeEngine::TurnHeads(const TenantRun& run, int64_t layer) {
   const auto& vectors = run.weights->vectors().layers[static_cast<size_t>(layer)];
   const LlamaConfig& config = run.weights->config();
   const auto turn = [&](const Buffer<float>& x, const Buffer<float>& raw,
@@ -149,7 +148,7 @@ void Engine::TurnHeads(const TenantRun& run, int64_t layer) {
   turn(acts_.k, acts_.k_raw, acts_.k_inverse, vectors.k_norm, config.kv_heads);
 }
 
-void Engine::AttendRun(const Batch& batch, const TenantRun& run, int64_t layer) {
+void ServeEngine::AttendRun(const Batch& batch, const TenantRun& run, int64_t layer) {
   const LayerCache& cache = caches_[static_cast<size_t>(layer)];
   ops::PagedAttentionArgs args;
   args.q = acts_.q.data() + run.first * config_.q_size();
@@ -169,7 +168,7 @@ void Engine::AttendRun(const Batch& batch, const TenantRun& run, int64_t layer) 
   serve_.PagedAttention(args);
 }
 
-Result<void> Engine::Attend(const Batch& batch, int64_t layer) {
+Result<void> ServeEngine::Attend(const Batch& batch, int64_t layer) {
   float* normed = acts_.normed.data();
   const bool norm = config_.qk_norm;
   SIGNUM_TRY(Project(batch, layer, LinearKind::kQ, normed, (norm ? acts_.q_raw : acts_.q).data()));
@@ -178,23 +177,21 @@ Result<void> Engine::Attend(const Batch& batch, int64_t layer) {
   for (const TenantRun& run : batch.runs) TurnHeads(run, layer);
   const LayerCache& cache = caches_[static_cast<size_t>(layer)];
   const int64_t width = config_.kv_size();
-  serve_.ScatterRows(
-      {acts_.k.data(), device_.slots.data(), cache.k.data(), batch.rows, width});
-  serve_.ScatterRows(
-      {acts_.v.data(), device_.slots.data(), cache.v.data(), batch.rows, width});
+  serve_.ScatterRows({acts_.k.data(), device_.slots.data(), cache.k.data(), batch.rows, width});
+  serve_.ScatterRows({acts_.v.data(), device_.slots.data(), cache.v.data(), batch.rows, width});
   for (const TenantRun& run : batch.runs) AttendRun(batch, run, layer);
   return Project(batch, layer, LinearKind::kO, acts_.attended.data(), acts_.middle.data());
 }
 
-Result<void> Engine::RunLayer(const Batch& batch, int64_t layer) {
+Result<void> ServeEngine::RunLayer(const Batch& batch, int64_t layer) {
   const int64_t hidden = config_.hidden;
   const auto norm = [&](const Buffer<float>& from, const Buffer<float>& to,
                         Buffer<float> ModelVectors::Layer::*weight) {
     for (const TenantRun& run : batch.runs) {
       const auto& vectors = run.weights->vectors().layers[static_cast<size_t>(layer)];
       backend_.RmsNorm({from.data() + run.first * hidden, (vectors.*weight).data(),
-                        to.data() + run.first * hidden, acts_.inverse.data() + run.first,
-                        run.count, hidden, run.weights->config().norm_eps});
+                        to.data() + run.first * hidden, acts_.inverse.data() + run.first, run.count,
+                        hidden, run.weights->config().norm_eps});
     }
   };
   norm(x_, acts_.normed, &ModelVectors::Layer::input_norm);
@@ -204,8 +201,8 @@ Result<void> Engine::RunLayer(const Batch& batch, int64_t layer) {
   const float* normed = acts_.middle_normed.data();
   SIGNUM_TRY(Project(batch, layer, LinearKind::kGate, normed, acts_.gate.data()));
   SIGNUM_TRY(Project(batch, layer, LinearKind::kUp, normed, acts_.up.data()));
-  backend_.Swiglu({acts_.gate.data(), acts_.up.data(), acts_.gated.data(),
-                   batch.rows * config_.intermediate});
+  backend_.Swiglu(
+      {acts_.gate.data(), acts_.up.data(), acts_.gated.data(), batch.rows * config_.intermediate});
   SIGNUM_TRY(Project(batch, layer, LinearKind::kDown, acts_.gated.data(), x_.data()));
   backend_.Add({acts_.middle.data(), x_.data(), x_.data(), batch.rows * hidden});
   return {};
@@ -213,7 +210,7 @@ Result<void> Engine::RunLayer(const Batch& batch, int64_t layer) {
 
 // ---- logits
 
-Result<std::vector<std::span<const float>>> Engine::Head(const Batch& batch) {
+Result<std::vector<std::span<const float>>> ServeEngine::Head(const Batch& batch) {
   if (batch.wanted.empty()) return std::vector<std::span<const float>>{};
   const int64_t hidden = config_.hidden;
   backend_.GatherRows({kernels::Element::kF32, x_.data(), device_.wanted.data(), last_.data(),
@@ -249,7 +246,7 @@ Result<std::vector<std::span<const float>>> Engine::Head(const Batch& batch) {
   return out;
 }
 
-Result<std::vector<std::span<const float>>> Engine::Step(std::span<const SequenceStep> steps) {
+Result<std::vector<std::span<const float>>> ServeEngine::Step(std::span<const SequenceStep> steps) {
   const Batch batch = Lay(steps);
   if (batch.rows > options_.step_rows) {
     return Fail(Errc::kInternal, "step_too_large",

@@ -9,7 +9,7 @@
 
 namespace signum {
 
-struct EngineOptions {
+struct ServeEngineOptions {
   int64_t step_rows = 256;    // most tokens of a step
   int64_t block_tokens = 16;  // of the cache
   int64_t blocks = 1024;
@@ -29,19 +29,19 @@ struct SequenceStep {
 // beside them each tenant's delta. The logits of a token do not depend on what else is in the step,
 // nor on how a prompt was cut into steps. The cache of keys and values is allocated at the start.
 // One thread at a time.
-class Engine {
+class ServeEngine {
  public:
   // Errc::kExhausted device_memory; kUnavailable unsupported_device where the backend has no
   // serving ops.
-  static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const BaseWeights> base,
-                                                const EngineOptions& options);
+  static Result<std::unique_ptr<ServeEngine>> Create(std::shared_ptr<const BaseWeights> base,
+                                                     const ServeEngineOptions& options);
 
   // Sequences of the same weights must be neighbours. Returns the logits wanted, a row of the
   // tenant's vocabulary for each token, in order; valid until the next step.
   Result<std::vector<std::span<const float>>> Step(std::span<const SequenceStep> steps);
 
   const BaseWeights& base() const { return *base_; }
-  const EngineOptions& options() const { return options_; }
+  const ServeEngineOptions& options() const { return options_; }
   // Bytes of the cache of keys and values for each token.
   static uint64_t CacheBytesPerToken(const LlamaConfig& config);
 
@@ -59,8 +59,8 @@ class Engine {
     ops::Buffer<int32_t> positions, lengths, row_tables, slots, tables, wanted;
   };
 
-  Engine(std::shared_ptr<const BaseWeights> base, ops::ServeOps& serve,
-         const EngineOptions& options);
+  ServeEngine(std::shared_ptr<const BaseWeights> base, ops::ServeOps& serve,
+              const ServeEngineOptions& options);
   Result<void> Allocate();
   Batch Lay(std::span<const SequenceStep> steps) const;
   Result<void> Upload(const Batch& batch);
@@ -78,7 +78,7 @@ class Engine {
   std::shared_ptr<const BaseWeights> base_;
   ops::Backend& backend_;
   ops::ServeOps& serve_;
-  const EngineOptions options_;
+  const ServeEngineOptions options_;
   const LlamaConfig& config_;
   BatchLinear linear_;
   LayerActivations acts_;

@@ -14,7 +14,7 @@ constexpr uint64_t kMaxFileBytes = 64u << 20;
 // Whether a batch can go through both models at once.
 Result<void> CheckSameShape(const LlamaConfig& base, const LlamaConfig& fine) {
   const auto shape = [](const LlamaConfig& c) {
-    return std::array{c.hidden,   c.intermediate, c.layers,           c.heads,
+    return std::array{c.hidden,   c.intermediate, c.layers,          c.heads,
                       c.kv_heads, c.head_dim,     int64_t{c.qk_norm}};
   };
   if (shape(base) == shape(fine)) return {};
@@ -56,8 +56,8 @@ Result<void> TenantWeights::OpenDelta(std::shared_ptr<const DeltaReader> delta) 
   SIGNUM_ASSIGN(rebuilder_,
                 Rebuilder::Create(sources.checkpoint, sources.digest, sources.blobs, delta_));
   SIGNUM_ASSIGN(fine_, ParseRebuilt(*rebuilder_, delta_->recipe()));
-  SIGNUM_ASSIGN(student_, Student::Create(base_->backend(), {sources.checkpoint, fine_, delta_,
-                                                             rebuilder_}));
+  SIGNUM_ASSIGN(student_,
+                Student::Create(base_->backend(), {sources.checkpoint, fine_, delta_, rebuilder_}));
   return Finish(fine_->config_json(), student_);
 }
 
@@ -134,7 +134,8 @@ Result<void> TenantWeights::OpenLowrank(std::string_view name, WeightDelta& out)
   const auto factor = [&](const std::string& part_name) -> Result<DenseMatrix> {
     const SafetensorsEntry* part = delta_->FindPart(part_name);
     if (part == nullptr) {
-      return Fail(Errc::kCorrupt, "missing_part", "the delta has no '" + Printable(part_name) + "'");
+      return Fail(Errc::kCorrupt, "missing_part",
+                  "the delta has no '" + Printable(part_name) + "'");
     }
     return OwnMatrix(part_name, part->info);
   };
@@ -161,7 +162,9 @@ Result<DenseMatrix> TenantWeights::OwnMatrix(std::string_view name, const Tensor
   const SafetensorsEntry* part = delta_->FindPart(name);
   const bool fits = part != nullptr && ElementOf(info.dtype) && info.shape.size() == 2;
   SIGNUM_TRY(CheckPart(fits, info, "what is stored"));
-  DenseMatrix out{*ElementOf(info.dtype), {}, static_cast<int64_t>(info.shape[0]),
+  DenseMatrix out{*ElementOf(info.dtype),
+                  {},
+                  static_cast<int64_t>(info.shape[0]),
                   static_cast<int64_t>(info.shape[1])};
   SIGNUM_ASSIGN(out.bytes, LoadBytes(base_->backend(), delta_->OpenPart(*part), 0, info.bytes()));
   return out;

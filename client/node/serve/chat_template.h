@@ -18,7 +18,7 @@ struct ChatMessage {
 // How a conversation becomes a prompt. Checkpoints say it as a Jinja program; the node runs none,
 // but knows the usual ones by the markers that they write.
 enum class ChatTemplate {
-  kNone,    // the checkpoint has no template
+  kNone,     // the checkpoint has no template
   kUnknown,  // it has one that is not known here
   kChatml,   // <|im_start|>role\n…<|im_end|>\n
   kLlama2,   // [INST] <<SYS>>…<</SYS>> … [/INST] …</s>; Mistral's too, which has no <<SYS>>

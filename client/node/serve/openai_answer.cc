@@ -19,10 +19,10 @@ int OpenAiStatus(const Error& error) {
 }
 
 Json OpenAiErrorBody(const Error& error, int status) {
-  const char* type = status == 429                  ? "rate_limit_error"
-                     : status >= 500                ? "server_error"
+  const char* type = status == 429   ? "rate_limit_error"
+                     : status >= 500 ? "server_error"
                      : status == 401 ? "authentication_error"
-                                                    : "invalid_request_error";
+                                     : "invalid_request_error";
   return {{"error",
            {{"message", error.message},
             {"type", type},

@@ -32,8 +32,8 @@ class OpenAiAnswer {
  private:
   struct Choice {
     std::shared_ptr<Completion> completion;
-    std::string text;            // all of it
-    std::string fresh;           // of it, not yet in an event
+    std::string text;                  // all of it
+    std::string fresh;                 // of it, not yet in an event
     std::vector<TokenOutput> outputs;  // where logprobs are wanted: all
     std::vector<TokenOutput> fresh_outputs;
     size_t offset = 0;  // of fresh_outputs in the text

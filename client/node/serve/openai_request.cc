@@ -45,8 +45,8 @@ class Fields {
     if (at == nullptr) return std::optional<int64_t>();
     const bool fits = at->is_number_integer() && *at >= least && *at <= most;
     if (fits) return std::optional(at->get<int64_t>());
-    return BadField(name, "must be an integer from " + std::to_string(least) + " to " +
-                              std::to_string(most));
+    return BadField(
+        name, "must be an integer from " + std::to_string(least) + " to " + std::to_string(most));
   }
 
   Result<void> Flag(const std::string& name, bool& to) const {
@@ -70,10 +70,14 @@ class Fields {
 
 // Fields that ask for what is not built, unless they have the value that changes nothing.
 Result<void> RefuseUnsupported(const Fields& fields) {
-  const std::pair<const char*, json> harmless[] = {
-      {"n", 1},           {"best_of", 1},    {"frequency_penalty", 0}, {"presence_penalty", 0},
-      {"suffix", ""},     {"logit_bias", json::object()},              {"tools", json::array()},
-      {"functions", json::array()}};
+  const std::pair<const char*, json> harmless[] = {{"n", 1},
+                                                   {"best_of", 1},
+                                                   {"frequency_penalty", 0},
+                                                   {"presence_penalty", 0},
+                                                   {"suffix", ""},
+                                                   {"logit_bias", json::object()},
+                                                   {"tools", json::array()},
+                                                   {"functions", json::array()}};
   for (const auto& [name, value] : harmless) {
     const json* at = fields.Find(name);
     if (at != nullptr && *at != value) return BadField(name, "is not supported by this node");
@@ -138,8 +142,8 @@ Result<void> ReadMessages(const Fields& fields, OpenAiRequest& out) {
     return BadField("messages", "must be a list of one message or more");
   }
   for (const json& message : *messages) {
-    const bool shaped = message.is_object() && message.contains("role") &&
-                        message["role"].is_string();
+    const bool shaped =
+        message.is_object() && message.contains("role") && message["role"].is_string();
     if (!shaped) return BadField("messages", "must be objects with role and content");
     SIGNUM_ASSIGN(std::string content, ContentOf(message));
     out.messages.push_back({message["role"].get<std::string>(), std::move(content)});

@@ -49,8 +49,7 @@ class Call {
     SIGNUM_ASSIGN(auto prompts, MakePrompts(request_, found->model));
     for (CompletionRequest& prompt : prompts) {
       prompt.lease = found->lease.Another();
-      auto completion =
-          std::make_shared<Completion>(std::move(prompt), bell_, request_.stream);
+      auto completion = std::make_shared<Completion>(std::move(prompt), bell_, request_.stream);
       SIGNUM_TRY(found->model->scheduler->Submit(completion));
       completions_.push_back(std::move(completion));
     }
@@ -99,7 +98,9 @@ http::Response StreamOf(const std::shared_ptr<Call>& call) {
   response.Set("Content-Type", "text/event-stream");
   response.Set("Cache-Control", "no-store");
   http::EventStream events;
-  events.subscribe = [call](std::function<void()> wake) { return call->Subscribe(std::move(wake)); };
+  events.subscribe = [call](std::function<void()> wake) {
+    return call->Subscribe(std::move(wake));
+  };
   events.next = [call, ended = std::make_shared<bool>(false)]() -> std::optional<std::string> {
     if (*ended) return std::nullopt;
     call->answer().Collect();

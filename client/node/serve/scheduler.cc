@@ -11,7 +11,7 @@ Error Stopping() { return Fail(Errc::kUnavailable, "stopping", "the node is stop
 
 }  // namespace
 
-Scheduler::Scheduler(std::unique_ptr<Engine> engine, const SchedulerOptions& options)
+Scheduler::Scheduler(std::unique_ptr<ServeEngine> engine, const SchedulerOptions& options)
     : engine_(std::move(engine)),
       options_(options),
       pool_(engine_->options().blocks, engine_->options().block_tokens) {
@@ -118,11 +118,8 @@ bool Scheduler::Begin(const std::shared_ptr<Completion>& completion) {
   const auto there = blocks.Begin(request.prompt, Capacity(request));
   if (!there) return false;
   counted_.prefix_tokens += static_cast<uint64_t>(*there);
-  Sequence sequence{completion,
-                    std::move(blocks),
-                    TextStream(request.model->tokenizer, request.stops),
-                    request.prompt,
-                    *there};
+  Sequence sequence{completion, std::move(blocks),
+                    TextStream(request.model->tokenizer, request.stops), request.prompt, *there};
   if (request.drop_first_blank) sequence.text.DropFirstBlank();
   const auto same = std::find_if(running_.begin(), running_.end(), [&](const Sequence& other) {
     return other.request().model->weights == request.model->weights;
@@ -164,9 +161,9 @@ void Scheduler::Step() {
     if (sequence.planned == 0) continue;
     SequenceStep step;
     step.weights = sequence.request().model->weights.get();
-    step.tokens = std::span(sequence.tokens)
-                      .subspan(static_cast<size_t>(sequence.computed),
-                               static_cast<size_t>(sequence.planned));
+    step.tokens =
+        std::span(sequence.tokens)
+            .subspan(static_cast<size_t>(sequence.computed), static_cast<size_t>(sequence.planned));
     step.position = sequence.computed;
     step.blocks = sequence.blocks.table();
     const bool last =

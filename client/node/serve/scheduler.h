@@ -28,7 +28,7 @@ struct SchedulerOptions {
 // Thread-safe.
 class Scheduler {
  public:
-  Scheduler(std::unique_ptr<Engine> engine, const SchedulerOptions& options);
+  Scheduler(std::unique_ptr<ServeEngine> engine, const SchedulerOptions& options);
   ~Scheduler();  // ends what runs with an error
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
@@ -36,7 +36,8 @@ class Scheduler {
   // Ends everything and the thread; what is submitted later is refused. Idempotent.
   void Stop();
 
-  // Errc::kUnavailable queue_full, stopping; kInvalid cache_too_small where it could never be taken in.
+  // Errc::kUnavailable queue_full, stopping; kInvalid cache_too_small where it could never be taken
+  // in.
   Result<void> Submit(std::shared_ptr<Completion> completion);
 
   struct Stats {
@@ -45,7 +46,7 @@ class Scheduler {
     uint64_t blocks = 0, blocks_used = 0, prefix_tokens = 0;
   };
   Stats stats() const;
-  const Engine& engine() const { return *engine_; }
+  const ServeEngine& engine() const { return *engine_; }
 
  private:
   // One completion that is being computed. The thread's own.
@@ -76,7 +77,7 @@ class Scheduler {
   void Publish();
   int64_t Capacity(const CompletionRequest& request) const;
 
-  const std::unique_ptr<Engine> engine_;
+  const std::unique_ptr<ServeEngine> engine_;
   const SchedulerOptions options_;
   BlockPool pool_;
   std::list<Sequence> running_;  // by weights, so that rows of one model are neighbours
@@ -86,8 +87,8 @@ class Scheduler {
   std::condition_variable_any wake_;
   std::deque<std::shared_ptr<Completion>> queue_;
   bool stopped_ = false;
-  Stats stats_;    // under mutex_
-  Stats counted_;  // the thread's own
+  Stats stats_;          // under mutex_
+  Stats counted_;        // the thread's own
   std::jthread thread_;  // last: it uses everything above
 };
 

@@ -29,8 +29,7 @@ Result<void> AddTokenizer(ServedModel& model) {
   if (model.tokenizer->size() <= model.weights->vocabulary()) return {};
   return Fail(Errc::kUnusable, "tokenizer_mismatch",
               "tokenizer.model has " + std::to_string(model.tokenizer->size()) +
-                  " pieces, the model's vocabulary " +
-                  std::to_string(model.weights->vocabulary()));
+                  " pieces, the model's vocabulary " + std::to_string(model.weights->vocabulary()));
 }
 
 std::string TemplateText(const TenantWeights& weights, const json& tokenizer_config) {

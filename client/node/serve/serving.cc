@@ -45,19 +45,19 @@ void Serving::Stop() {
   for (const auto& [digest, base] : bases_) base->scheduler->Stop();
 }
 
-Result<std::unique_ptr<Engine>> Serving::MakeEngine(
+Result<std::unique_ptr<ServeEngine>> Serving::MakeEngine(
     std::shared_ptr<const BaseWeights> weights) const {
-  EngineOptions engine;
+  ServeEngineOptions engine;
   engine.step_rows = options_.step_rows;
-  const uint64_t block =
-      Engine::CacheBytesPerToken(weights->config()) * static_cast<uint64_t>(engine.block_tokens);
+  const uint64_t block = ServeEngine::CacheBytesPerToken(weights->config()) *
+                         static_cast<uint64_t>(engine.block_tokens);
   engine.blocks = static_cast<int64_t>(options_.kv_bytes / block);
   if (engine.blocks == 0) {
     return Fail(Errc::kExhausted, "cache_too_small",
                 "a block of the cache takes " + std::to_string(block) + " bytes, --kv-cache is " +
                     std::to_string(options_.kv_bytes));
   }
-  return Engine::Create(std::move(weights), engine);
+  return ServeEngine::Create(std::move(weights), engine);
 }
 
 Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(Registry& registry,

@@ -62,7 +62,7 @@ class Serving {
   Result<const Base*> LoadBase(Registry& registry, const std::string& name, const Digest& digest);
   Result<std::unique_ptr<Base>> OpenBase(Registry& registry, const std::string& name,
                                          const Digest& digest);
-  Result<std::unique_ptr<Engine>> MakeEngine(std::shared_ptr<const BaseWeights> weights) const;
+  Result<std::unique_ptr<ServeEngine>> MakeEngine(std::shared_ptr<const BaseWeights> weights) const;
   Result<std::shared_ptr<const ServedModel>> MakeModel(const Base& base,
                                                        const Generation& generation) const;
 

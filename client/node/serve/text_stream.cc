@@ -8,7 +8,7 @@ namespace {
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 
 struct Lead {
-  size_t length = 0;  // of the character; 0: no character begins so
+  size_t length = 0;                      // of the character; 0: no character begins so
   unsigned char low = 0x80, high = 0xbf;  // of the second byte (Unicode, table 3-7)
 };
 

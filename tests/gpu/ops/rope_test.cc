@@ -53,12 +53,19 @@ void TurnsAndBack(Backend& backend, Report& report) {
     const OnDevice<float> on_cos(backend, cosines);
     const OnDevice<float> on_sin(backend, sines);
     RopeArgs args{on_x.data(), on_cos.data(), on_sin.data(), s.rows, s.tokens,
-                  s.first,     s.heads,       s.head_dim,    false};
+                  s.first,     s.heads,       s.head_dim,    false,  nullptr};
     const std::string what =
         "rows " + std::to_string(s.rows) + " dim " + std::to_string(s.head_dim);
     backend.Rope(args);
     report.Near(on_x.Get(), Turned(x, s), 1e-6, what);
     args.inverse = true;
+    // The same positions, listed.
+    std::vector<int32_t> positions;
+    for (int64_t r = 0; r < s.rows; ++r) {
+      positions.push_back(static_cast<int32_t>(s.first + r % s.tokens));
+    }
+    const OnDevice<int32_t> on_positions(backend, positions);
+    args.positions = on_positions.data();
     backend.Rope(args);
     report.Near(on_x.Get(), ToDoubles(x), 1e-6, what + ", and back");
   }

@@ -103,6 +103,32 @@ void CheckTenants(Backend& backend, Report& report, std::mt19937& random, const 
                   std::to_string(static_cast<int>(s.type)));
 }
 
+// Without a base the planes' share is added to what is there.
+void AddsPlanesAlone(Backend& backend, Report& report) {
+  std::mt19937 random(3);
+  const int64_t m = 3, rows = 19, columns = 77;
+  const TestPlane plane = RandomTestPlane(random, rows, columns, 6);
+  const OnDevicePlane on_plane(backend, plane);
+  const OnDevice<SignPlane> deltas(backend, std::vector<SignPlane>{on_plane.get});
+  const OnDevice<int32_t> tenants(backend, std::vector<int32_t>{0, -1, 0});
+  const Floats x = RandomFloats(random, m * columns);
+  const Floats before = RandomFloats(random, m * rows);
+  const OnDevice<float> on_x(backend, x);
+  const OnDevice<float> y(backend, before);
+  DeltaOpsOf(backend).TenantProduct({Element::kF32, nullptr, deltas.data(), tenants.data(),
+                                     on_x.data(), y.data(), m, rows, columns});
+  Doubles expected = ToDoubles(before);
+  for (const int64_t b : {0, 2}) {
+    for (int64_t o = 0; o < rows; ++o) {
+      for (int64_t j = 0; j < columns; ++j) {
+        expected[static_cast<size_t>(b * rows + o)] +=
+            double{x[static_cast<size_t>(b * columns + j)]} * DeltaAt(plane, columns, o, j);
+      }
+    }
+  }
+  report.Near(y.Get(), expected, 5e-6, "planes alone");
+}
+
 void MultipliesForTenants(Backend& backend, Report& report) {
   std::mt19937 random(2);
   for (const Layer& s :
@@ -117,7 +143,8 @@ void MultipliesForTenants(Backend& backend, Report& report) {
 
 std::vector<Case> SignProductCases() {
   return {Case{"SignProductMultiplies", Multiplies},
-          Case{"SignProductForTenants", MultipliesForTenants}};
+          Case{"SignProductForTenants", MultipliesForTenants},
+          Case{"SignProductAddsPlanesAlone", AddsPlanesAlone}};
 }
 
 }  // namespace signum::ops

@@ -110,10 +110,10 @@ TEST_F(EngineBatch, BatchesGiveTheBitsOfOneAtATime) {
     tokens.push_back(sequence.tokens);
   }
   // Prompts in pieces of two tokens beside others that decode, all in one batch.
-  engine_.pool = BlockPool(256, 16);
   std::vector<std::unique_ptr<TestSequence>> sequences;
   for (size_t i = 0; i < tenants_.size(); ++i) {
-    sequences.push_back(std::make_unique<TestSequence>(engine_, tenants_[i], Prompt(i), 64));
+    sequences.push_back(
+        std::make_unique<TestSequence>(engine_, tenants_[i], Prompt(i), 64, "again"));
   }
   for (bool open = true; open;) {
     std::vector<TestSequence*> some;
@@ -162,12 +162,14 @@ TEST_F(EngineBatch, TooManyRowsAreRefused) {
 class EngineCodecs : public testing::Test {
  protected:
   // The base with some tensors replaced by `edit`.
-  static TestCheckpoint Edited(const std::function<void(const TensorInfo&, std::vector<float>&)>& edit) {
+  static TestCheckpoint Edited(
+      const std::function<void(const TensorInfo&, std::vector<float>&)>& edit) {
     const TestCheckpoint base = OpenTiny("base");
     std::vector<TestTensor> tensors;
     for (size_t i = 0; i < base.checkpoint->tensors().size(); ++i) {
       const TensorInfo& info = base.checkpoint->tensors()[i];
-      std::vector<float> values = Values(info, AsBytes(ReadWhole(*base.checkpoint->Open(i).value())));
+      std::vector<float> values =
+          Values(info, AsBytes(ReadWhole(*base.checkpoint->Open(i).value())));
       edit(info, values);
       tensors.push_back(MakeTensor(info.name, info.dtype, info.shape, values));
     }

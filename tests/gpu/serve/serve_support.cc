@@ -6,7 +6,7 @@
 
 namespace signum {
 
-TestEngine::TestEngine(TestCheckpoint opened, const EngineOptions& options)
+TestEngine::TestEngine(TestCheckpoint opened, const ServeEngineOptions& options)
     : checkpoint(std::move(opened)),
       backend(ops::MakeCpuBackend()),
       pool(options.blocks, options.block_tokens) {
@@ -20,7 +20,7 @@ TestEngine::TestEngine(TestCheckpoint opened, const EngineOptions& options)
   };
   base = BaseWeights::Open(*backend, sources).value();
   plain = TenantWeights::OfBase(base).value();
-  engine = Engine::Create(base, options).value();
+  engine = ServeEngine::Create(base, options).value();
 }
 
 std::shared_ptr<const TenantWeights> TestEngine::Open(const TestDelta& delta) const {
@@ -28,9 +28,9 @@ std::shared_ptr<const TenantWeights> TestEngine::Open(const TestDelta& delta) co
 }
 
 TestSequence::TestSequence(TestEngine& engine, std::shared_ptr<const TenantWeights> tenant,
-                           std::vector<int32_t> prompt, int64_t capacity)
+                           std::vector<int32_t> prompt, int64_t capacity, const std::string& root)
     : weights(std::move(tenant)),
-      blocks(engine.pool, std::to_string(reinterpret_cast<uintptr_t>(weights.get()))),
+      blocks(engine.pool, root + std::to_string(reinterpret_cast<uintptr_t>(weights.get()))),
       tokens(std::move(prompt)) {
   computed = blocks.Begin(tokens, capacity).value();
   logits.resize(static_cast<size_t>(computed));
@@ -39,7 +39,8 @@ TestSequence::TestSequence(TestEngine& engine, std::shared_ptr<const TenantWeigh
 SequenceStep TestSequence::Next(int64_t count) const {
   SequenceStep step;
   step.weights = weights.get();
-  step.tokens = std::span(tokens).subspan(static_cast<size_t>(computed), static_cast<size_t>(count));
+  step.tokens =
+      std::span(tokens).subspan(static_cast<size_t>(computed), static_cast<size_t>(count));
   step.position = computed;
   step.blocks = blocks.table();
   step.logits_from = 0;
@@ -48,8 +49,7 @@ SequenceStep TestSequence::Next(int64_t count) const {
 
 void TestSequence::TakeGreedy() {
   const std::vector<float>& row = logits.back();
-  tokens.push_back(
-      static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+  tokens.push_back(static_cast<int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
 }
 
 void StepAll(TestEngine& engine, const std::vector<TestSequence*>& sequences,
@@ -64,7 +64,8 @@ void StepAll(TestEngine& engine, const std::vector<TestSequence*>& sequences,
       sequence.logits.emplace_back(rows[at].begin(), rows[at].end());
     }
     sequence.computed += counts[i];
-    sequence.blocks.Filled(std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)));
+    sequence.blocks.Filled(
+        std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)));
   }
   ASSERT_EQ(at, rows.size());
 }
@@ -75,7 +76,8 @@ std::vector<int32_t> GreedyAlone(TestEngine& engine,
   const auto size = static_cast<int64_t>(prompt.size());
   TestSequence sequence(engine, tenant, prompt, size + count);
   for (int64_t i = 0; i < count; ++i) {
-    StepAll(engine, {&sequence}, {static_cast<int64_t>(sequence.tokens.size()) - sequence.computed});
+    StepAll(engine, {&sequence},
+            {static_cast<int64_t>(sequence.tokens.size()) - sequence.computed});
     sequence.TakeGreedy();
   }
   return {sequence.tokens.begin() + size, sequence.tokens.end()};

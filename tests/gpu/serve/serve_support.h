@@ -11,7 +11,7 @@ namespace signum {
 
 // A base on the CPU with an engine.
 struct TestEngine {
-  explicit TestEngine(TestCheckpoint checkpoint, const EngineOptions& options = {64, 16, 256});
+  explicit TestEngine(TestCheckpoint checkpoint, const ServeEngineOptions& options = {64, 16, 256});
 
   std::shared_ptr<const TenantWeights> Open(const TestDelta& delta) const;
 
@@ -19,14 +19,15 @@ struct TestEngine {
   std::unique_ptr<ops::Backend> backend;
   std::shared_ptr<const BaseWeights> base;
   std::shared_ptr<const TenantWeights> plain;  // the base as a tenant
-  std::unique_ptr<Engine> engine;
+  std::unique_ptr<ServeEngine> engine;
   BlockPool pool;
 };
 
-// A sequence that is decoded: the logits of every token it was given.
+// A sequence that is decoded: the logits of every token it was given. Sequences of one tenant and
+// `root` share blocks.
 struct TestSequence {
   TestSequence(TestEngine& engine, std::shared_ptr<const TenantWeights> tenant,
-               std::vector<int32_t> prompt, int64_t capacity);
+               std::vector<int32_t> prompt, int64_t capacity, const std::string& root = "");
 
   // The next `count` tokens that are not computed yet; logits are wanted of all of them.
   SequenceStep Next(int64_t count) const;

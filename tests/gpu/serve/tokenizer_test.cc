@@ -30,7 +30,8 @@ TEST(Tokenizer, EncodesAsSentencePieceInPythonDoes) {
 
 TEST(Tokenizer, PiecesPutTogetherAreTheText) {
   const auto tokenizer = Open();
-  for (const std::string text : {"The LORD said", "a  b", "x\n\ty", "na\xc3\xafve \xe4\xb8\xad \xf0\x9f\x98\x80!"}) {
+  for (const std::string text :
+       {"The LORD said", "a  b", "x\n\ty", "na\xc3\xafve \xe4\xb8\xad \xf0\x9f\x98\x80!"}) {
     std::string joined;
     for (const int32_t token : tokenizer->Encode(text)) joined += tokenizer->Piece(token);
     EXPECT_EQ(joined, " " + text);

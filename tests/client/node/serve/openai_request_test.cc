@@ -30,10 +30,10 @@ TEST(OpenAiRequest, HasTheApisDefaults) {
 }
 
 TEST(OpenAiRequest, ReadsWhatItIsGiven) {
-  const OpenAiRequest request = Parsed(
-      R"("prompt":"Hi","temperature":0.5,"top_p":0.9,"top_k":-1,"seed":-3,"stop":["a","b"],)"
-      R"("max_tokens":7,"logprobs":2,"echo":true,"stream":true,)"
-      R"("stream_options":{"include_usage":true},"n":1,"user":"me")");
+  const OpenAiRequest request =
+      Parsed(R"("prompt":"Hi","temperature":0.5,"top_p":0.9,"top_k":-1,"seed":-3,"stop":["a","b"],)"
+             R"("max_tokens":7,"logprobs":2,"echo":true,"stream":true,)"
+             R"("stream_options":{"include_usage":true},"n":1,"user":"me")");
   EXPECT_EQ(request.sampling.temperature, 0.5);
   EXPECT_EQ(request.sampling.top_k, 0);
   EXPECT_TRUE(request.seeded);
