@@ -23,7 +23,7 @@ class Served:
         self.family = Family(folder / "registry")
         self.admin = self.family.admin
         for name in FINE_TUNES:
-            self.admin.publish(f"{name}/exact", FAMILY / name, codec="raw")
+            self.admin.publish(f"{name}/exact", FAMILY / name, codec="raw", embeddings="exact")
         token = self.admin.create_token("node", *FINE_TUNES)
         self.node = Node(folder / "node", self.family.registry.url, token, FINE_TUNES)
         self.api = OpenAi(self.node.url)
@@ -35,8 +35,8 @@ class Served:
 def served(tmp_path_factory):
     served = Served(tmp_path_factory.mktemp("serve"))
     yield served
-    assert served.node.stop() == 0, served.node.log()[-2000:]
     served.family.registry.kill()
+    assert served.node.stop() == 0, served.node.log()[-2000:]
 
 
 @pytest.fixture

@@ -38,6 +38,8 @@ class Call {
         std::move(on_model), std::move(on_tokens));
   }
 
+  void AskAgain() { bell_->Ring(); }
+
   bool submitted() const { return answer_ != nullptr; }
   const OpenAiRequest& request() const { return request_; }
   OpenAiAnswer& answer() { return *answer_; }
@@ -106,6 +108,7 @@ http::Response StreamOf(const std::shared_ptr<Call>& call) {
     call->answer().Collect();
     std::string text = call->answer().Events();
     *ended = text.ends_with("data: [DONE]\n\n");
+    if (*ended) call->AskAgain();  // for the end itself
     return text;
   };
   response.body = std::move(events);
