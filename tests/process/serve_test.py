@@ -175,28 +175,28 @@ def publish_two(served, model):
 def test_a_swap_in_mid_request_keeps_its_generation(served, api):
     model = "kjv/swapped"
     digests = publish_two(served, model)
-    fields = {"max_tokens": 480, "logit_bias": {}}
+    fields = {"max_tokens": 200}
     texts = version_texts(api, served.admin, model, digests, **fields)
     assert len(set(texts.values())) == 2
-    begun, still_running, answers = threading.Barrier(13, timeout=PATIENCE), [], []
+    begun, answers = threading.Barrier(9, timeout=PATIENCE), []
 
     def read():
         events = api.stream(model, PROMPT, **fields)
         first = next(events)
         begun.wait()
         rest = list(events)
-        answers.append(([first, *rest]))
+        answers.append([first, *rest])
 
-    readers = [threading.Thread(target=read) for _ in range(12)]
+    readers = [threading.Thread(target=read) for _ in range(8)]
     for reader in readers:
         reader.start()
     begun.wait()
     served.admin.promote(model, 2)
     wait_until(lambda: api.complete(model, PROMPT, max_tokens=1)["system_fingerprint"] == digests[2], "the swap")
-    still_running.append(sum(reader.is_alive() for reader in readers))
+    still_running = sum(reader.is_alive() for reader in readers)
     for reader in readers:
         reader.join()
-    assert still_running[0] > 0, "the swap came too late to be seen"
+    assert still_running > 0, "the swap came too late to be seen"
     for events in answers:
         assert {event["system_fingerprint"] for event in events} == {digests[1]}
         assert text_of(events) == texts[digests[1]]
@@ -208,8 +208,8 @@ def test_a_model_removed_while_it_answers_ends_its_answer(served, api):
     served.admin.publish(model, FAMILY / "kjv")
     wait_until(lambda: requests.post(api.url + "/v1/completions", timeout=PATIENCE, json={
         "model": model, "prompt": PROMPT, "max_tokens": 1}).status_code == 200, model)
-    expected = api.text(model, PROMPT, max_tokens=400)
-    events = api.stream(model, PROMPT, max_tokens=400)
+    expected = api.text(model, PROMPT, max_tokens=150)
+    events = api.stream(model, PROMPT, max_tokens=150)
     first = next(events)
     served.admin.delete("/v1/tenants/sqlite/models/removed/aliases/live")
     rest = list(events)
