@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -190,14 +191,15 @@ TEST_F(EngineCodecs, SparseLowrankAndRawAreServedAsTheyAreRebuilt) {
   const TestCheckpoint fine = Edited([](const TensorInfo& info, std::vector<float>& values) {
     const auto has = [&](std::string_view part) { return info.name.find(part) != info.name.npos; };
     const size_t columns = info.shape.back();
-    if (has("q_proj")) {  // sparse: every seventh weight
-      for (size_t i = 0; i < values.size(); i += 7) values[i] += 0.05F;
-    } else if (has("up_proj")) {  // rank one
+    if (has("q_proj")) {  // sparse: a seventh of the weights, in no pattern
+      const std::vector<float> chance = RandomValues(values.size(), 7, 1);
       for (size_t i = 0; i < values.size(); ++i) {
-        const auto row = static_cast<float>(i / columns % 5) - 2.0F;
-        const auto column = static_cast<float>(i % columns % 3) - 1.0F;
-        values[i] += 0.02F * row * column;
+        if (std::abs(chance[i]) > 1.5F) values[i] += 0.05F * chance[i];
       }
+    } else if (has("up_proj")) {  // rank one
+      const std::vector<float> a = RandomValues(columns, 5, 0.3F);
+      const std::vector<float> b = RandomValues(info.shape[0], 6, 0.3F);
+      for (size_t i = 0; i < values.size(); ++i) values[i] += b[i / columns] * a[i % columns];
     } else if (has("norm")) {
       for (float& value : values) value *= 1.25F;
     }
