@@ -102,6 +102,11 @@ def test_more_models_than_slots_all_answer(registry, admin, start_node):
 
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
         assert all(pool.map(ask, range(30)))
+    asked = requests.post(node.url + "/v1/residency/prefetch", json={"models": [models[2]]}, timeout=PATIENCE)
+    assert asked.status_code == 202
+    wait_until(lambda: models[2] in {m["tenant"] + "/" + m["model"] for m in residency(node)["models"]}, models[2])
+    for status, body in ((404, {"models": ["kjv/nothing"]}), (400, {"models": ["kjv"]}), (400, {})):
+        assert requests.post(node.url + "/v1/residency/prefetch", json=body, timeout=PATIENCE).status_code == status
     state = residency(node)
     assert len(state["models"]) <= 3 and "kjv/m0" in {m["tenant"] + "/" + m["model"] for m in state["models"]}
     assert state["memory"]["used"] <= 3 * (state["memory"]["total"] // 3)

@@ -289,6 +289,43 @@ def test_an_api_key_is_asked_for_where_there_is_one(served, start_node):
     assert OpenAi(node.url, "sesame").complete("kjv/model", PROMPT, max_tokens=1)["choices"]
 
 
+# ---- bases
+
+
+def test_a_damaged_base_in_the_cache_is_fetched_again(served, start_node):
+    node = start_node(served.family.registry, ["kjv"], name="damaged")
+    api = OpenAi(node.url)
+    wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
+    expected = api.text("kjv/model", PROMPT, max_tokens=8)
+    assert node.stop() == 0
+    for name in ("model.safetensors", "tokenizer.model"):
+        [path] = (node.log_path.parent / "cache/bases").glob(f"*/{name}")
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        node = start_node(served.family.registry, ["kjv"], name="damaged")
+        api = OpenAi(node.url)
+        wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
+        assert api.text("kjv/model", PROMPT, max_tokens=8) == expected
+        assert "fetching it anew" in node.log()
+        assert node.stop() == 0
+        node.log_path.unlink()
+
+
+def test_a_local_base_is_not_fetched(served, start_node):
+    node = start_node(served.family.registry, ["kjv"], "--base", FAMILY / "base", name="local")
+    wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
+    assert OpenAi(node.url).text("kjv/model", PROMPT, max_tokens=8) == \
+        served.api.text("kjv/model", PROMPT, max_tokens=8)
+    assert not (node.log_path.parent / "cache/bases").exists()
+
+
+def test_a_node_may_only_hold_its_models(served, start_node):
+    node = start_node(served.family.registry, ["kjv"], "--no-serve", name="holder")
+    wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
+    assert OpenAi(node.url).error(422, model="kjv/model", prompt=PROMPT)["code"] == "not_served"
+
+
 # ---- chat
 
 

@@ -4,7 +4,7 @@ usage: make_greedy.py    needs torch, transformers and sentencepiece; was run wi
 
 For each of 20 prompts its ids (BOS and SentencePiece's) and, for the base and every fine-tune with its exact
 weights in float32, the 24 tokens of greedy decoding. `margin` is the least distance between the two largest logits
-anywhere: far above what the order of float32 sums can change, so that every right implementation finds these tokens.
+anywhere: above what the order of float32 sums changes (about 1e-5), so that every right implementation finds them.
 """
 
 import json
