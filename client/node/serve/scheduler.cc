@@ -1,6 +1,7 @@
 #include "client/node/serve/scheduler.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "gpu/model/generate.h"
 
@@ -98,10 +99,7 @@ void Scheduler::TakeIn() {
       if (queue_.empty()) return;
       next = queue_.front();
     }
-    const bool gone = next->cancelled();
-    if (gone) next->Finish(FinishReason::kFailed, "");
-    if (gone) ++counted_.cancelled;
-    if (!gone && !Begin(next)) return;  // waits until blocks are free
+    if (!Begin(next)) return;  // waits until blocks are free
     const std::lock_guard lock(mutex_);
     queue_.pop_front();
   }
@@ -135,6 +133,17 @@ void Scheduler::DropCancelled() {
     End(sequence, FinishReason::kFailed);
   }
   std::erase_if(running_, [](const Sequence& sequence) { return sequence.ended; });
+  std::vector<std::shared_ptr<Completion>> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto cancelled = [](const auto& completion) { return completion->cancelled(); };
+    std::copy_if(queue_.begin(), queue_.end(), std::back_inserter(gone), cancelled);
+    std::erase_if(queue_, [&](const auto& each) {
+      return std::find(gone.begin(), gone.end(), each) != gone.end();
+    });
+  }
+  counted_.cancelled += gone.size();
+  for (const auto& completion : gone) completion->Finish(FinishReason::kFailed, "");
 }
 
 // ---- a step
