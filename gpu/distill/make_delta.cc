@@ -94,7 +94,7 @@ class Maker {
     DistillOptions options = options_.distill;
     options.method = made.method;
     // The paper's method, one scale a tensor, begins with the signs of the differences.
-    options.layerwise_first = options_.compress.scales != ScaleKind::kTensor;
+    options.layerwise_first &= options_.compress.scales != ScaleKind::kTensor;
     const auto step = [this](const DistillProgress& progress) {
       MakeDeltaProgress out;
       out.phase = progress.phase;

@@ -1,7 +1,7 @@
 // Distils a fine-tune of the small family and measures it on held-out rows:
 //   distill_bench BASE_DIR FINE_DIR EVAL_TOKENS [key=value...]
-// Keys: scales, embeddings, method, steps, batch, lr, col_lr, loss, seed, rows, tokens, calib (a
-// file of token ids), threads. Prints one line of JSON.
+// Keys: scales, embeddings, method, layerwise (no: signs stay as they are), steps, batch, lr,
+// col_lr, loss, seed, rows, tokens, calib (a file of token ids), threads, out. Prints one line.
 
 #include <chrono>
 #include <cstdio>
@@ -51,6 +51,7 @@ int Run(int argc, char** argv) {
   make.compress = compress;
   DistillOptions& options = make.distill;
   options.method = *MethodFromName(text("method", "distill"));
+  options.layerwise_first = text("layerwise", "yes") != "no";
   options.train.steps = static_cast<int64_t>(number("steps", 200));
   options.train.batch = static_cast<int64_t>(number("batch", 4));
   options.train.learning_rate = number("lr", options.train.learning_rate);
