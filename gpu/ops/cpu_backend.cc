@@ -18,13 +18,16 @@ class CpuBackend final : public Backend {
     return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   }
   void Free(void* memory) noexcept override { std::free(memory); }
+  // No bytes may come with a null pointer, which memcpy forbids.
   void Upload(const void* host, void* device, size_t bytes) override {
-    std::memcpy(device, host, bytes);
+    if (bytes > 0) std::memcpy(device, host, bytes);
   }
   void Download(const void* device, void* host, size_t bytes) override {
-    std::memcpy(host, device, bytes);
+    if (bytes > 0) std::memcpy(host, device, bytes);
   }
-  void Zero(void* device, size_t bytes) override { std::memset(device, 0, bytes); }
+  void Zero(void* device, size_t bytes) override {
+    if (bytes > 0) std::memset(device, 0, bytes);
+  }
   std::string TakeError() override { return {}; }
 
   void MatMul(const MatMulArgs& args) override { ops::MatMul(args); }
