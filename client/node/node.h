@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
@@ -34,6 +35,9 @@ struct NodeOptions {
   uint64_t cache_bytes = 0;  // 0: no bound
   std::string trust_key;     // base64; empty: the registry's keys, pinned on first use
   int loaders = 2;           // deltas fetched at the same time
+  // After a change of what is live, the fetch begins at a moment that is uniform in this window, so
+  // that a fleet does not ask for the same bytes at once. What is here already waits for nothing.
+  std::chrono::milliseconds fetch_window{0};
   std::chrono::seconds watch_wait{50};
   std::chrono::milliseconds report_interval{15'000};
   RetryPolicy load_retry{Millis{500}, Millis{30'000}, 5};   // of a delta that is refused
@@ -72,6 +76,7 @@ class Node {
   void Follow(const std::stop_token& stop);
   Result<uint64_t> ReadLive(Registry& registry);
   void ApplyChanges(const WatchAnswer& answer);
+  Millis SpreadOf(const LiveModel& live) const;
   void Remember(const std::string& tenant);
   void NoteRegistry(const Result<void>& outcome);
 
@@ -98,6 +103,7 @@ class Node {
   std::atomic<bool> live_known_{false};
   std::atomic<bool> registry_up_{false};
   std::atomic<uint64_t> seq_{0};
+  std::map<std::string, LiveState> live_seen_;  // by tenant; the follower's alone
   mutable std::mutex error_mutex_;
   std::string registry_error_;
 
