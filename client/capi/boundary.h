@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <new>
+#include <string>
 
 #include "client/capi/signum.h"
 #include "storage/base/result.h"
@@ -32,7 +34,8 @@ signum_status AtBoundary(Call&& call) noexcept {
 
 // Errc::kInvalid "null_argument" names what is NULL.
 Result<void> NeedArgument(const void* argument, const char* name);
-// Errc::kInvalid "bad_struct_size": the caller's struct ends before `least`.
+// Errc::kInvalid "bad_struct_size": the caller's struct ends before `least`, which is its size in
+// the first version of the interface: fields added later are no reason to refuse an older caller.
 Result<void> CheckStructSize(size_t given, size_t least, const char* name);
 
 // A caller's struct of `given` bytes as ours: what it does not know is zero.

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,8 @@ def open_node(signum, zoo, tmp_path):
 
     def begin(**options):
         options = {"token": zoo.token, "cache": tmp_path / "cache", "memory": 64 << 20, "name": "here", **options}
-        nodes.append(signum.Node(options.pop("registry", zoo.registry.url), options.pop("tenants", ["acme"]), **options))
+        registry, tenants = options.pop("registry", zoo.registry.url), options.pop("tenants", ["acme"])
+        nodes.append(signum.Node(registry, tenants, **options))
         return nodes[-1]
 
     yield begin
@@ -90,7 +92,7 @@ def test_only_the_interface_is_exported():
     symbols = {line.split()[-1] for line in done.stdout.splitlines() if not line.endswith(" A SIGNUM_1")}
     assert symbols and all(symbol.startswith("signum_") for symbol in symbols), symbols
     header = (ROOT / "client/capi/signum.h").read_text()
-    declared = {line.split("(")[0].split()[-1].lstrip("*") for line in header.splitlines() if line.startswith("SIGNUM_API")}
+    declared = set(re.findall(r"^SIGNUM_API [^(]*?(signum_\w+)\(", header, re.MULTILINE))
     assert {symbol.split("@")[0] for symbol in symbols} == declared
     assert "libsignum.so.1" in run("readelf", "-d", LIBRARY).stdout
 
@@ -277,10 +279,11 @@ def test_torch(installed, zoo, what, tmp_path):
     # The package alone, not numpy and its like of another Python.
     shutil.copytree(installed / "signum", tmp_path / "path/signum")
     here = pathlib.Path(__file__).parent
+    # One thread: more of them than free cores wait for each other.
+    env = {"PYTHONPATH": f"{tmp_path / 'path'}:{here}", "SIGNUM_LIBRARY": "", "OMP_NUM_THREADS": "1"}
     for python in pythons:
         done = run(python, here / "torch_check.py", what, zoo.registry.url, zoo.token, FAMILY / "base", tmp_path,
-                   *MODELS, env={"PYTHONPATH": f"{tmp_path / 'path'}:{here}", "SIGNUM_LIBRARY": "", "OMP_NUM_THREADS": "1"},
-                       timeout=600)
+                   *MODELS, env=env, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.splitlines()[-1] == f"checked {len(MODELS)} models", done.stdout
 

@@ -6,6 +6,7 @@ usage: torch_check.py modules|llama REGISTRY TOKEN BASE_FOLDER CHECKPOINTS MODEL
 import json
 import pathlib
 import sys
+import types
 
 import torch
 
@@ -74,7 +75,7 @@ def check_modules(lease, base, fine):
             path = name.rsplit(".", 1)[0]
             assert same_bits(answer(at(model, path), weight), answer(at(reference, path), weight)), name
     model, base32 = model.to(torch.float32), {name: value.to(torch.float32) for name, value in base.items()}
-    exact = {name: signum.torch.rebuild(weight, base32[name]).to(torch.float32) for name, weight in lease.weights.items()}
+    exact = {n: signum.torch.rebuild(w, base32[n]).to(torch.float32) for n, w in lease.weights.items()}
     reference = tree(exact)
     applied = signum.torch.apply(model, lease)
     for name, weight in exact.items():
@@ -87,6 +88,19 @@ def check_modules(lease, base, fine):
     assert {name: id(parameter) for name, parameter in model.named_parameters()} == before
     kept = {parameter.data_ptr() for parameter in model.parameters()}
     assert kept & set(shared.values()), "the base's weights are used where they are"
+
+
+def check_tied(lease, base, fine):
+    """A head that shares the embedding's table shares its delta."""
+    table = "model.embed_tokens.weight"
+    model = tree({table: base[table], "lm_head.weight": base[table]})
+    head, embedding = at(model, "lm_head"), at(model, "model.embed_tokens")
+    head.weight = embedding.weight
+    with signum.torch.apply(model, types.SimpleNamespace(weights={table: lease.weights[table]}), mode="rebuild"):
+        reference = tree({"lm_head.weight": fine[table]})
+        assert same_bits(answer(at(model, "lm_head"), fine[table]), answer(at(reference, "lm_head"), fine[table]))
+        assert same_bits(answer(at(model, "model.embed_tokens"), fine[table])[0], fine[table])
+    assert at(model, "lm_head") is head and head.weight is embedding.weight
 
 
 def check_refusals(lease, base):
@@ -165,6 +179,7 @@ def main(what, registry, token, folder, checkpoints, *models):
             with node.acquire(f"acme/{model}") as lease:
                 if what == "modules":
                     check_modules(lease, base, fine)
+                    check_tied(lease, base, fine)
                     if model == "signs":  # the one whose every matrix has parts
                         check_refusals(lease, base)
                 else:

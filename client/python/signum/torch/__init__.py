@@ -46,11 +46,15 @@ class Applied:
 
 @dataclasses.dataclass
 class _Place:
-    """Where a parameter is: `module` has it as `attribute`, under these names."""
+    """Where the parameter `name` is: `module` has it as `attribute`."""
 
     module: torch.nn.Module
     attribute: str
-    names: Tuple[str, ...]
+    name: str
+
+    @property
+    def parameter(self) -> torch.nn.Parameter:
+        return self.module._parameters[self.attribute]
 
 
 def _places(model: torch.nn.Module) -> List[_Place]:
@@ -58,26 +62,26 @@ def _places(model: torch.nn.Module) -> List[_Place]:
     for prefix, module in model.named_modules():
         for attribute, parameter in module._parameters.items():
             if parameter is not None:
-                out.append(_Place(module, attribute, (f"{prefix}.{attribute}" if prefix else attribute,)))
+                out.append(_Place(module, attribute, f"{prefix}.{attribute}" if prefix else attribute))
     return out
+
+
+def _some(names: List[str]) -> str:
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
 
 
 def _targets(model: torch.nn.Module, weights: Dict[str, Weight]) -> List[Tuple[_Place, Weight]]:
     """Each parameter with the weight that stands for it: by name, or that of one it is tied to."""
-    places = _places(model)
-    named = {name: place for place in places for name in place.names}
+    named = {place.name: place for place in _places(model)}
     absent = sorted(set(weights) - set(named))
     if absent:
-        raise ValueError(f"the model has no {', '.join(absent[:3])}{' ...' if len(absent) > 3 else ''}: "
-                         "it must be the base of the delta, with nothing applied")
-    tied = {id(named[name].module._parameters[named[name].attribute]): weight for name, weight in weights.items()}
-    out, unknown = [], []
-    for name, place in named.items():
-        weight = weights.get(name) or tied.get(id(place.module._parameters[place.attribute]))
-        out.append((place, weight)) if weight else unknown.append(name)
+        raise ValueError(f"the model has no {_some(absent)}: it must be the base of the delta, with nothing applied")
+    tied = {id(named[name].parameter): weight for name, weight in weights.items()}
+    found = {name: weights.get(name) or tied.get(id(place.parameter)) for name, place in named.items()}
+    unknown = [name for name, weight in found.items() if weight is None]
     if unknown:
-        raise ValueError(f"the delta says nothing of {', '.join(unknown[:3])}{' ...' if len(unknown) > 3 else ''}")
-    return out
+        raise ValueError(f"the delta says nothing of {_some(unknown)}")
+    return [(named[name], weight) for name, weight in found.items()]
 
 
 def _over_base(place: _Place, weight: Weight, mode: str) -> "torch.nn.Module | None":
@@ -108,7 +112,7 @@ def _swap_module(model: torch.nn.Module, old: torch.nn.Module, new: torch.nn.Mod
 
 
 def _swap_parameter(place: _Place, value: torch.Tensor) -> Callable[[], None]:
-    parameters, old = place.module._parameters, place.module._parameters[place.attribute]
+    parameters, old = place.module._parameters, place.parameter
     value = value.to(device=old.device, dtype=old.dtype)
     parameters[place.attribute] = torch.nn.Parameter(value, requires_grad=False)
 
@@ -144,24 +148,23 @@ def apply(model: torch.nn.Module, lease: Lease, *, mode: str = "product") -> App
     try:
         with torch.no_grad():
             for place, weight in _targets(model, dict(lease.weights)):
-                parameter = place.module._parameters[place.attribute]
-                _check_shape(place, weight, parameter)
+                _check_shape(place, weight)
                 if weight.codec == "same":
                     continue
                 over = _over_base(place, weight, mode)
                 if over is not None:
                     undo.append(_swap_module(model, place.module, over))
                 else:
-                    undo.append(_swap_parameter(place, rebuild(weight, parameter)))
+                    undo.append(_swap_parameter(place, rebuild(weight, place.parameter)))
     except BaseException:
         applied.remove()
         raise
     return applied
 
 
-def _check_shape(place: _Place, weight: Weight, parameter: torch.Tensor) -> None:
+def _check_shape(place: _Place, weight: Weight) -> None:
     """The parts must be of a weight of this shape; only vocabularies may have grown."""
-    wanted = tuple(parameter.shape)
+    wanted = tuple(place.parameter.shape)
     if weight.codec == "raw":
         given = weight.whole.shape
         fits = given == wanted or (len(given) == 2 and given[1:] == wanted[1:] and given[0] >= wanted[0])
@@ -176,4 +179,4 @@ def _check_shape(place: _Place, weight: Weight, parameter: torch.Tensor) -> None
         given = packed.shape
         fits = len(wanted) == 2 and given[1] == columns and (weight.codec == "rows" or given[0] == wanted[0])
     if not fits:
-        raise ValueError(f"{place.names[0]} is {list(wanted)} in the model, which the delta's {list(given)} does not fit")
+        raise ValueError(f"{place.name} is {list(wanted)} in the model, which the delta's {list(given)} does not fit")
