@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import resource
 
 import pytest
 import requests
@@ -14,6 +15,16 @@ from programs import FAMILY, signum, wait_until
 MODEL = "kjv/model"
 # Requests for one change: watch, loading, manifest, delta (twice where it is resumed), applied, and one to spare.
 PER_NODE = 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_files():
+    """A thousand connections here, and as many in each program that is started meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

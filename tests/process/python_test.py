@@ -77,13 +77,15 @@ def address(array):
 
 def test_installs_into_an_environment_of_its_own(installed):
     python = installed.parents[2] / "bin/python"
-    code = "import signum; print(signum.__file__); print(signum.__version__)"
+    code = ("import signum; from signum._library import library\n"
+            "print(signum.__file__, signum.__version__, library.signum_version().decode(), sep='\\n')")
     env = {name: "" for name in ("SIGNUM_LIBRARY", "PYTHONPATH")}
     done = run(python, "-c", code, env=env, cwd="/")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [str(installed / "signum/__init__.py"), "0.1.0"]
+    file, version, of_library = done.stdout.splitlines()
+    assert file == str(installed / "signum/__init__.py") and version == of_library
     assert (installed / "signum/libsignum.so").stat().st_size == LIBRARY.stat().st_size
-    assert any(installed.glob("signum-0.1.0.dist-info/WHEEL"))
+    assert (installed / f"signum-{version}.dist-info/WHEEL").exists()
 
 
 def test_only_the_interface_is_exported():

@@ -98,6 +98,7 @@ class PullOptions(_Struct):
 # Name: (result, arguments). A result of c_int32 is a status, which `check` looks at.
 _FUNCTIONS = {
     "signum_abi_version": (c_uint32, []),
+    "signum_version": (c_char_p, []),
     "signum_last_error": (c_char_p, []),
     "signum_last_error_reason": (c_char_p, []),
     "signum_string_free": (None, [c_void_p]),
