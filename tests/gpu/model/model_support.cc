@@ -15,9 +15,9 @@ TestCheckpoint OpenVariant(const std::string& name, const std::string& file) {
        {"model.safetensors", *MappedFile::Open(folder + file + ".safetensors")}}));
 }
 
-GoldenFile::GoldenFile(const std::string& name)
-    : file_(*MappedFile::Open(std::string(SIGNUM_TEST_DATA) + "/golden/" + name)),
-      header_(*ParseSafetensors(*file_, name)) {}
+GoldenFile::GoldenFile(const std::filesystem::path& name)
+    : file_(*MappedFile::Open(std::filesystem::path(SIGNUM_TEST_DATA) / "golden" / name)),
+      header_(*ParseSafetensors(*file_, name.string())) {}
 
 std::string GoldenFile::Bytes(const std::string& tensor) const {
   for (const SafetensorsEntry& entry : header_.tensors) {
