@@ -4,7 +4,6 @@
 
 #include <charconv>
 
-#include "storage/base/clock.h"
 #include "storage/base/file.h"
 
 namespace signum::client {
@@ -71,7 +70,7 @@ Result<void> TakeHeaders(const HttpResponse& response, Part& part) {
 
 // One try. Errors that IsTransient() are worth another.
 Result<void> TryDownload(Registry& registry, const std::string& url, Part& part,
-                         const DownloadOptions& options, std::optional<Millis>& retry_after) {
+                         const DownloadOptions& options) {
   HttpRequest request;
   request.url = url;
   request.timeout = std::chrono::seconds{0};
@@ -103,10 +102,7 @@ Result<void> TryDownload(Registry& registry, const std::string& url, Part& part,
     SIGNUM_TRY(part.StartOver({}));
     return Fail(Errc::kUnavailable, "range_mismatch", url + ": range not satisfiable");
   }
-  if (!answer->ok()) {
-    retry_after = ParseRetryAfter(answer->Header("retry-after"), SystemClock().Now());
-    return ErrorFromResponse(*answer, "GET " + url);
-  }
+  if (!answer->ok()) return ErrorFromResponse(*answer, "GET " + url);
   if (part.size < options.expected_size) {
     return Fail(Errc::kUnavailable, "connection_lost", url + " ended early");
   }
@@ -124,12 +120,11 @@ Result<void> Fetch(Registry& registry, const std::string& url, Part& part,
   Backoff backoff(registry.options().patience);
   while (part.size != options.expected_size || part.size == 0) {
     const uint64_t before = part.size;
-    std::optional<Millis> retry_after;
-    const Result<void> tried = TryDownload(registry, url, part, options, retry_after);
+    const Result<void> tried = TryDownload(registry, url, part, options);
     if (tried) break;
     if (!IsTransient(tried.error())) return tried;
     if (part.size > before) backoff.Reset();
-    const std::optional<Millis> wait = backoff.Next(retry_after);
+    const std::optional<Millis> wait = backoff.Next(registry.retry_after());
     if (!wait || !SleepFor(*wait, registry.options().stop)) return tried;
   }
   return {};

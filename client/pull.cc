@@ -77,7 +77,63 @@ Result<std::vector<PulledFile>> ExactFiles(Registry& registry, const PullTarget&
   return out;
 }
 
+Result<std::vector<PublicKey>> TrustedKeys(Registry& registry, const std::string& pinned) {
+  std::vector<PublicKey> out;
+  if (!pinned.empty()) {
+    SIGNUM_ASSIGN(PublicKey key, PublicKey::FromBase64(pinned));
+    out.push_back(std::move(key));
+    return out;
+  }
+  SIGNUM_ASSIGN(const std::vector<RegistryKey> keys, registry.Keys());
+  for (const RegistryKey& key : keys) out.push_back(key.key);
+  return out;
+}
+
 }  // namespace
+
+Result<std::vector<PullTarget>> ResolvePull(Registry& registry, const ModelRef& ref,
+                                            const std::string& key) {
+  SIGNUM_ASSIGN(const std::vector<PublicKey> keys, TrustedKeys(registry, key));
+  std::vector<PullTarget> out;
+  if (ref.model.empty()) {
+    SIGNUM_ASSIGN(const LiveState live, registry.Live(ref.tenant));
+    for (const LiveModel& model : live.models) {
+      out.push_back({ref.tenant, model.model, model.version, keys});
+    }
+    if (out.empty()) {
+      return Fail(Errc::kNotFound, "nothing_live", "nothing is live for " + ref.tenant);
+    }
+    return out;
+  }
+  SIGNUM_ASSIGN(
+      const nlohmann::json version,
+      registry.GetVersion(ref.tenant, ref.model, ref.version.empty() ? "live" : ref.version));
+  SIGNUM_ASSIGN(const uint64_t number, JsonNumber(version, "version"));
+  const std::string state = JsonStringOr(version, "state", "");
+  if (state != "ready") {
+    return Fail(Errc::kConflict, "version_not_ready",
+                ref.tenant + "/" + ref.model + "@" + std::to_string(number) + " is " + state);
+  }
+  out.push_back({ref.tenant, ref.model, number, keys});
+  return out;
+}
+
+std::filesystem::path PullDirectory(const std::filesystem::path& output, const ModelRef& ref,
+                                    const PullTarget& target, std::string_view as) {
+  return as == "checkpoint" && ref.model.empty() ? output / target.model : output;
+}
+
+nlohmann::json PulledToJson(const PullTarget& target, const std::vector<PulledFile>& files) {
+  nlohmann::json out = {{"tenant", target.tenant},
+                        {"model", target.model},
+                        {"version", target.version},
+                        {"files", nlohmann::json::array()}};
+  for (const PulledFile& file : files) {
+    out["files"].push_back(
+        {{"path", file.path}, {"size", file.size}, {"sha256", file.digest.Text()}});
+  }
+  return out;
+}
 
 Result<Manifest> VerifyManifest(std::string_view envelope, const std::vector<PublicKey>& keys) {
   Error last = Fail(Errc::kCorrupt, "unknown_key", "no key to check the manifest's signature with");

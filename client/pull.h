@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "client/model_ref.h"
 #include "client/registry.h"
 #include "storage/base/result.h"
 #include "storage/format/manifest.h"
@@ -35,6 +36,20 @@ struct PulledFile {
   uint64_t size = 0;
   Digest digest;
 };
+
+// What `ref` asks to pull: one version (the live one where it names none), or every live model of a
+// tenant. `key` (base64) is the one manifests must be signed with; empty: the registry's. Errc::
+// kConflict "version_not_ready", kNotFound "nothing_live".
+Result<std::vector<PullTarget>> ResolvePull(Registry& registry, const ModelRef& ref,
+                                            const std::string& key);
+
+// Where a target goes below `output`: straight into it, but of several checkpoints each into a
+// folder of its own. `as`: "delta" or "checkpoint".
+std::filesystem::path PullDirectory(const std::filesystem::path& output, const ModelRef& ref,
+                                    const PullTarget& target, std::string_view as);
+
+// {"tenant","model","version","files":[{"path","size","sha256"}]}
+nlohmann::json PulledToJson(const PullTarget& target, const std::vector<PulledFile>& files);
 
 // Fetches DIR/<model>.safetensors and DIR/<model>.manifest.json. The delta is checked chunk by
 // chunk against the signed manifest before it gets its name. A file that is there and good is not

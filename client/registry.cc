@@ -61,6 +61,7 @@ struct Registry::Call {
   std::vector<std::pair<std::string, std::string>> headers{};
   std::chrono::seconds timeout = kQuick;
   bool patient = false;
+  bool conditional = false;  // 304 is a success
 };
 
 Registry::Registry(RegistryOptions options)
@@ -75,7 +76,12 @@ Result<HttpResponse> Registry::Send(HttpRequest request) {
     request.headers.emplace_back("Authorization", "Bearer " + options_.token);
   }
   request.stop = options_.stop;
-  return http_.Send(request);
+  retry_after_.reset();
+  Result<HttpResponse> answer = http_.Send(request);
+  if (answer) {
+    retry_after_ = ParseRetryAfter(answer->Header("retry-after"), SystemClock().Now());
+  }
+  return answer;
 }
 
 Result<HttpResponse> Registry::SendRetrying(const Call& call) {
@@ -91,24 +97,27 @@ Result<HttpResponse> Registry::SendRetrying(const Call& call) {
     request.headers.emplace_back("Idempotency-Key", RandomKey());
   while (true) {
     Result<HttpResponse> answer = Send(request);
-    if (answer && answer->ok()) return answer;
-    std::optional<Millis> asked;
-    if (answer) asked = ParseRetryAfter(answer->Header("retry-after"), SystemClock().Now());
+    const bool same = answer && answer->status == 304 && call.conditional;
+    if (answer && (answer->ok() || same)) return answer;
     Error error = answer ? ErrorFromResponse(*answer, call.method + " " + call.path)
                          : std::move(answer).error();
     if (!IsTransient(error)) return error;
-    const std::optional<Millis> wait = backoff.Next(asked);
+    const std::optional<Millis> wait = backoff.Next(retry_after_);
     if (!wait || !SleepFor(*wait, options_.stop)) return error;
   }
 }
 
-Result<json> Registry::SendJson(const Call& call) {
-  SIGNUM_ASSIGN(const HttpResponse response, SendRetrying(call));
+Result<json> Registry::AnswerJson(const Call& call, const HttpResponse& response) {
   Result<json> document = ParseJson(response.body);
   if (!document) {
     return Fail(Errc::kInternal, "bad_answer", call.path + ": " + document.error().message);
   }
   return document;
+}
+
+Result<json> Registry::SendJson(const Call& call) {
+  SIGNUM_ASSIGN(const HttpResponse response, SendRetrying(call));
+  return AnswerJson(call, response);
 }
 
 Result<json> Registry::GetJson(const std::string& path) { return SendJson({.path = path}); }
@@ -252,9 +261,15 @@ Result<Alias> Registry::SetAlias(const std::string& tenant, const std::string& m
 
 // ---- nodes
 
-Result<LiveState> Registry::Live(const std::string& tenant) {
-  SIGNUM_ASSIGN(const json document, GetJson("/v1/tenants/" + EscapeSegment(tenant) + "/live"));
+Result<LiveState> Registry::Live(const std::string& tenant, const LiveState* known) {
+  Call call{.path = "/v1/tenants/" + EscapeSegment(tenant) + "/live"};
+  call.conditional = known != nullptr && !known->etag.empty();
+  if (call.conditional) call.headers.emplace_back("If-None-Match", known->etag);
+  SIGNUM_ASSIGN(const HttpResponse response, SendRetrying(call));
+  if (response.status == 304) return *known;
+  SIGNUM_ASSIGN(const json document, AnswerJson(call, response));
   LiveState out;
+  out.etag = response.Header("etag");
   SIGNUM_ASSIGN(out.seq, JsonNumber(document, "seq"));
   SIGNUM_ASSIGN(const json* models, JsonArray(document, "models"));
   for (const json& item : *models) {

@@ -33,6 +33,7 @@ struct RegistryOptions {
 struct LiveState {
   uint64_t seq = 0;
   std::vector<LiveModel> models;
+  std::string etag;
 };
 
 struct Change {
@@ -108,7 +109,9 @@ class Registry {
                          const std::string& alias, uint64_t version, const std::string& etag);
 
   // ---- nodes
-  Result<LiveState> Live(const std::string& tenant);
+  // `known`: what the caller has; while the registry's is the same, no list crosses the wire
+  // (If-None-Match, 304) and a copy of `known` is the answer.
+  Result<LiveState> Live(const std::string& tenant, const LiveState* known = nullptr);
   // Waits at the registry for up to `wait`. Errc::kNotFound "feed_gone": read Live again.
   Result<WatchAnswer> Watch(const std::vector<std::string>& tenants, uint64_t since,
                             std::chrono::seconds wait);
@@ -137,6 +140,10 @@ class Registry {
   // One try of a ranged download: see download.h.
   Result<HttpResponse> Send(HttpRequest request);
 
+  // The Retry-After of the last answer; nullopt where it had none, or where there was no answer.
+  // For callers that pace their tries themselves.
+  std::optional<Millis> retry_after() const { return retry_after_; }
+
   const RegistryOptions& options() const { return options_; }
   std::string VersionPath(const std::string& tenant, const std::string& model,
                           const std::string& version) const;
@@ -145,6 +152,7 @@ class Registry {
   struct Call;
   Result<HttpResponse> SendRetrying(const Call& call);
   Result<nlohmann::json> SendJson(const Call& call);
+  static Result<nlohmann::json> AnswerJson(const Call& call, const HttpResponse& response);
   Result<bool> ReadJobEvents(const std::string& id,
                              const std::function<void(const Job&)>& on_change);
   Result<nlohmann::json> GetJson(const std::string& path);
@@ -153,6 +161,7 @@ class Registry {
 
   RegistryOptions options_;
   HttpClient http_;
+  std::optional<Millis> retry_after_;
 };
 
 Result<Job> ParseJob(const nlohmann::json& document);

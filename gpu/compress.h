@@ -32,8 +32,10 @@ struct CompressOptions {
   // Of a fine-tune that is an adapter on its base (merged_adapter.h): the factors of its weights,
   // which are stored as they are unless codec is kRaw.
   std::shared_ptr<const std::map<std::string, LowrankSource, std::less<>>> factors;
-  int threads = 0;              // 0: one per core
-  std::string device = "auto";  // auto, cpu, cuda:N
+  int threads = 0;  // 0: one per core
+  // auto, cpu, cuda:N: what MakeDelta distils on. Signs and scales are made on the CPU in any case;
+  // the bytes are the same everywhere.
+  std::string device = "auto";
 };
 
 // What a job shows while it runs. Called from the compressing thread about ten times a second;

@@ -1,5 +1,6 @@
 #include "gpu/compress_checks.h"
 
+#include "gpu/cuda_module.h"
 #include "gpu/tensor_class.h"
 #include "storage/base/name.h"
 #include "storage/format/checkpoint.h"
@@ -33,12 +34,7 @@ Result<void> CheckBudget(const CompressOptions& options) {
 }  // namespace
 
 Result<void> CheckOptions(const CompressOptions& options) {
-  if (options.device.starts_with("cuda")) {
-    return Fail(Errc::kUnavailable, "no_cuda",
-                "device '" + Printable(options.device) +
-                    "': this build has no CUDA module for compression; use cpu");
-  }
-  if (options.device != "auto" && options.device != "cpu") {
+  if (!IsDeviceName(options.device)) {
     return Fail(Errc::kInvalid, "bad_device", "no device '" + Printable(options.device) + "'");
   }
   if (options.planes < 1 || options.planes > kMaxPlanes) {

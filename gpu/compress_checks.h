@@ -6,7 +6,7 @@ namespace signum {
 
 // What CompressCheckpoint refuses before it looks at a weight.
 
-// Errc::kInvalid bad_codec, bad_planes, bad_budget, bad_device; kUnavailable no_cuda.
+// Errc::kInvalid bad_codec, bad_planes, bad_budget, bad_device.
 Result<void> CheckOptions(const CompressOptions& options);
 // Names that would mean two things in the delta file: Errc::kUnusable name_collision.
 Result<void> CheckNames(const CheckpointSource& fine);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "gpu/cuda/loader.h"
+#include "storage/base/name.h"
 
 namespace signum {
 namespace {
@@ -23,23 +24,34 @@ std::optional<int> CudaIndex(std::string_view device) {
 
 }  // namespace
 
+bool IsDeviceName(std::string_view device) {
+  return device == "auto" || device == "cpu" || CudaIndex(device).has_value();
+}
+
 Result<std::unique_ptr<ops::Backend>> OpenBackend(const std::string& device,
                                                   const BackendOptions& options,
-                                                  std::string* why_cpu) {
-  if (why_cpu != nullptr) why_cpu->clear();
-  if (device == "cpu") return ops::MakeCpuBackend();
-  const bool automatic = device == "auto";
-  const std::optional<int> index = automatic ? 0 : CudaIndex(device);
-  if (!index.has_value()) {
+                                                  CpuReason* why_cpu) {
+  if (why_cpu != nullptr) *why_cpu = {};
+  if (!IsDeviceName(device)) {
     return Fail(Errc::kInvalid, "bad_device",
-                "device '" + device + "' is none of auto, cpu and cuda:N");
+                "device '" + Printable(device) + "' is none of auto, cpu and cuda:N");
   }
-  std::string why;
-  auto backend = cuda::LoadBackend({*index, options.tf32}, &why);
+  if (device == "cpu") return ops::MakeCpuBackend(options.cpu_precision);
+  cuda::LoadFailure failure;
+  auto backend = cuda::LoadBackend({CudaIndex(device).value_or(0), options.tf32}, &failure);
   if (backend != nullptr) return backend;
-  if (!automatic) return Fail(Errc::kUnavailable, "no_cuda", device + ": " + why);
-  if (why_cpu != nullptr) *why_cpu = "running on the CPU: " + why;
-  return ops::MakeCpuBackend();
+  if (device != "auto") return Fail(Errc::kUnavailable, "no_cuda", device + ": " + failure.why);
+  if (why_cpu != nullptr) *why_cpu = {"running on the CPU: " + failure.why, failure.present};
+  return ops::MakeCpuBackend(options.cpu_precision);
+}
+
+Result<std::unique_ptr<ops::Backend>> OpenBackendOrCpu(const std::string& device,
+                                                       const BackendOptions& options,
+                                                       CpuReason* why_cpu) {
+  auto backend = OpenBackend(device, options, why_cpu);
+  if (backend || backend.error().reason != "no_cuda") return backend;
+  *why_cpu = {"running on the CPU: " + backend.error().message, true};
+  return ops::MakeCpuBackend(options.cpu_precision);
 }
 
 }  // namespace signum

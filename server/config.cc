@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "gpu/cuda_module.h"
+
 namespace signum {
 namespace {
 
@@ -134,11 +136,7 @@ Result<void> ApplyRoles(const std::string& roles, Config& config) {
 }
 
 Result<void> CheckDevice(std::string_view device) {
-  constexpr std::string_view kCuda = "cuda:";
-  const std::string_view number = device.starts_with(kCuda) ? device.substr(kCuda.size()) : "";
-  const bool digits = !number.empty() && number.size() <= 3 &&
-                      number.find_first_not_of("0123456789") == std::string_view::npos;
-  if (device == "auto" || device == "cpu" || digits) return {};
+  if (IsDeviceName(device)) return {};
   return Fail(Errc::kInvalid, "bad_device",
               "--device must be auto, cpu or cuda:N, not '" + std::string(device) + "'");
 }

@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 
+#include "gpu/cuda_module.h"
 #include "server/access_log.h"
 #include "server/config.h"
 #include "server/gate.h"
@@ -61,8 +62,22 @@ Result<std::unique_ptr<http::Server>> StartServer(const Config& config, App& app
   return http::Server::Start(ServerOptionsOf(config), std::move(router), std::move(hooks));
 }
 
+// Where jobs distil, once: versions tell only what nobody expected.
+Result<void> LogDevice(const std::string& device) {
+  CpuReason why;
+  SIGNUM_ASSIGN(const auto backend, OpenBackendOrCpu(device, {}, &why));
+  if (why.text.empty()) {
+    spdlog::info("deltas are distilled on {}", backend->name());
+  } else {
+    spdlog::log(why.unexpected ? spdlog::level::warn : spdlog::level::info, "distillation: {}",
+                why.text);
+  }
+  return {};
+}
+
 Result<std::unique_ptr<Worker>> StartWorker(const Config& config, Registry& registry) {
   if (!config.worker) return std::unique_ptr<Worker>();
+  SIGNUM_TRY(LogDevice(config.device));
   App& app = registry.app();
   return Worker::Start({app.clock, app.objects, app.catalog, app.uploads, app.signing_key},
                        {registry.TmpDirectory(), registry.TrainingDirectory(), config.device,

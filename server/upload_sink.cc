@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace signum {
 namespace {
 
@@ -9,6 +11,14 @@ constexpr uint64_t kCommitBytes = 64 << 20;
 constexpr std::chrono::seconds kCommitEvery{2};
 
 }  // namespace
+
+http::Response AsTus(http::Response response) {
+  const auto& headers = response.headers;
+  const bool said = std::any_of(headers.begin(), headers.end(),
+                                [](const auto& header) { return header.first == "Tus-Resumable"; });
+  if (!said) response.Set("Tus-Resumable", std::string(kTusVersion));
+  return response;
+}
 
 UploadSink::~UploadSink() {
   if (!writer_ || pending_ == 0) return;
@@ -33,10 +43,14 @@ Result<void> UploadSink::Write(ConstBytes bytes) {
   return {};
 }
 
+http::Response UploadSink::Refuse(const Error& error) {
+  return AsTus(http::Problem(error, request_id_));
+}
+
 http::Response UploadSink::Finish() {
   const auto file = Commit();
   writer_.reset();  // before the answer leaves: the client's next request may come at once
-  return file.has_error() ? http::Problem(file.error(), request_id_) : answer_(*file);
+  return file.has_error() ? Refuse(file.error()) : AsTus(answer_(*file));
 }
 
 }  // namespace signum

@@ -9,6 +9,11 @@
 
 namespace signum {
 
+constexpr std::string_view kTusVersion = "1.0.0";
+
+// tus names its version in every answer, refusals too.
+http::Response AsTus(http::Response response);
+
 // Takes the body of one PATCH or PUT into a file of an upload. Makes what arrived durable every 64
 // MiB, every two seconds while bytes come, at the end, and when the client vanishes: what was
 // acknowledged by an offset stays.
@@ -24,6 +29,7 @@ class UploadSink final : public http::BodySink {
   ~UploadSink() override;
 
   Result<void> Write(ConstBytes bytes) override;
+  http::Response Refuse(const Error& error) override;
   http::Response Finish() override;
 
  private:

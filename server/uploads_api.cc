@@ -20,7 +20,6 @@
 namespace signum {
 namespace {
 
-constexpr std::string_view kTusVersion = "1.0.0";
 constexpr uint64_t kMaxCreateBody = 8 << 20;  // 10,000 files with long paths and digests
 
 // IMF-fixdate, as Upload-Expires wants it.
@@ -191,15 +190,6 @@ Result<std::unique_ptr<http::BodySink>> OpenPut(App& app, const http::Request& r
     return http::Json(200, body.dump());
   };
   return std::make_unique<UploadSink>(std::move(writer), request.id, std::move(answer));
-}
-
-// tus names its version in every answer, refusals too.
-http::Response AsTus(http::Response response) {
-  const auto& headers = response.headers;
-  const bool said = std::any_of(headers.begin(), headers.end(),
-                                [](const auto& header) { return header.first == "Tus-Resumable"; });
-  if (!said) response.Set("Tus-Resumable", std::string(kTusVersion));
-  return response;
 }
 
 Opened Settle(Result<std::unique_ptr<http::BodySink>> sink, const http::Request& request) {

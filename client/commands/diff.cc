@@ -86,6 +86,7 @@ nlohmann::json Describe(const Options& options, const LocalCheckpoint& base,
   }
   out["method"] = MethodName(made.method);
   if (!made.method_note.empty()) out["method_note"] = made.method_note;
+  if (!made.device_note.empty()) out["device_note"] = made.device_note;
   if (made.distilled) out["fidelity"] = FidelityJson(made.distilled->fidelity);
   return out;
 }
@@ -200,6 +201,7 @@ Result<void> Run(const CommandContext& context, const Options& options) {
   if (!made.method_note.empty()) {
     std::fprintf(stderr, "signum: not distilled: %s\n", made.method_note.c_str());
   }
+  if (!made.device_note.empty()) std::fprintf(stderr, "signum: %s\n", made.device_note.c_str());
   const nlohmann::json report = Describe(options, *base, *fine, made);
   if (context.json) {
     PrintJson(report);

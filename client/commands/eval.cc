@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "client/commands/command.h"
@@ -38,7 +39,9 @@ Result<void> Run(const CommandContext& context, const Options& options) {
   SIGNUM_ASSIGN(const auto base, LocalCheckpoint::Open(options.base, {}));
   SIGNUM_ASSIGN(const auto fine, LocalCheckpoint::OpenFineTune(options.fine, *base, {}));
   SIGNUM_ASSIGN(const TokenRows rows, ReadRows(options, *fine));
-  SIGNUM_ASSIGN(const auto backend, OpenBackend(options.device));
+  CpuReason why;
+  SIGNUM_ASSIGN(const auto backend, OpenBackendOrCpu(options.device, {}, &why));
+  if (why.unexpected) std::fprintf(stderr, "signum: %s\n", why.text.c_str());
   ProgressLine line("evaluate");
   const auto step = [&](const DistillProgress& progress) {
     line.Update(static_cast<uint64_t>(progress.done * 1000), 1000, "");

@@ -1,7 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "client/answer_fields.h"
 #include "client/commands/command.h"
 #include "client/model_ref.h"
 #include "client/pull.h"
@@ -15,64 +14,6 @@ struct Options {
   std::string as = "delta";
   std::string fidelity = "onebit";
 };
-
-Result<std::vector<PublicKey>> TrustedKeys(Registry& registry, const std::string& pinned) {
-  std::vector<PublicKey> out;
-  if (!pinned.empty()) {
-    SIGNUM_ASSIGN(PublicKey key, PublicKey::FromBase64(pinned));
-    out.push_back(std::move(key));
-    return out;
-  }
-  SIGNUM_ASSIGN(const std::vector<RegistryKey> keys, registry.Keys());
-  for (const RegistryKey& key : keys) out.push_back(key.key);
-  return out;
-}
-
-// What to pull: every live model of a tenant, or one version.
-Result<std::vector<PullTarget>> Targets(Registry& registry, const ModelRef& ref,
-                                        const std::string& key) {
-  SIGNUM_ASSIGN(const std::vector<PublicKey> keys, TrustedKeys(registry, key));
-  std::vector<PullTarget> out;
-  if (ref.model.empty()) {
-    SIGNUM_ASSIGN(const LiveState live, registry.Live(ref.tenant));
-    for (const LiveModel& model : live.models) {
-      out.push_back({ref.tenant, model.model, model.version, keys});
-    }
-    if (out.empty()) {
-      return Fail(Errc::kNotFound, "nothing_live", "nothing is live for " + ref.tenant);
-    }
-    return out;
-  }
-  SIGNUM_ASSIGN(
-      const nlohmann::json version,
-      registry.GetVersion(ref.tenant, ref.model, ref.version.empty() ? "live" : ref.version));
-  SIGNUM_ASSIGN(const uint64_t number, JsonNumber(version, "version"));
-  const std::string state = JsonStringOr(version, "state", "");
-  if (state != "ready") {
-    return Fail(Errc::kConflict, "version_not_ready",
-                ref.tenant + "/" + ref.model + "@" + std::to_string(number) + " is " + state);
-  }
-  out.push_back({ref.tenant, ref.model, number, keys});
-  return out;
-}
-
-// One model goes straight into DIR; of several checkpoints each gets a folder of its own.
-std::filesystem::path Place(const Options& options, const ModelRef& ref, const PullTarget& target) {
-  const std::filesystem::path output = options.output;
-  return options.as == "checkpoint" && ref.model.empty() ? output / target.model : output;
-}
-
-nlohmann::json Describe(const PullTarget& target, const std::vector<PulledFile>& files) {
-  nlohmann::json out = {{"tenant", target.tenant},
-                        {"model", target.model},
-                        {"version", target.version},
-                        {"files", nlohmann::json::array()}};
-  for (const PulledFile& file : files) {
-    out["files"].push_back(
-        {{"path", file.path}, {"size", file.size}, {"sha256", file.digest.Text()}});
-  }
-  return out;
-}
 
 Result<std::vector<PulledFile>> PullOne(Registry& registry, const PullTarget& target,
                                         const Options& options,
@@ -89,12 +30,13 @@ Result<std::vector<PulledFile>> PullOne(Registry& registry, const PullTarget& ta
 Result<void> Run(const CommandContext& context, const Options& options) {
   SIGNUM_ASSIGN(const ModelRef ref, ModelRef::Parse(options.model));
   SIGNUM_ASSIGN(const auto registry, context.Connect());
-  SIGNUM_ASSIGN(const auto targets, Targets(*registry, ref, options.key));
+  SIGNUM_ASSIGN(const auto targets, ResolvePull(*registry, ref, options.key));
   nlohmann::json report = nlohmann::json::array();
   for (const PullTarget& target : targets) {
     SIGNUM_ASSIGN(const auto files,
-                  PullOne(*registry, target, options, Place(options, ref, target)));
-    report.push_back(Describe(target, files));
+                  PullOne(*registry, target, options,
+                          PullDirectory(options.output, ref, target, options.as)));
+    report.push_back(PulledToJson(target, files));
     if (context.json) continue;
     for (const PulledFile& file : files) {
       PrintText(file.path + "  " + HumanBytes(file.size) + "  " + file.digest.Text() + "\n");

@@ -29,6 +29,7 @@ struct Flags {
   bool serve = true;
   std::string listen = "127.0.0.1:8081";
   std::string port_file;
+  double fetch_window = 0;  // seconds
 };
 
 uint64_t HalfOfMemory() {
@@ -104,6 +105,9 @@ void Declare(CLI::App& app, Flags& flags) {
       "--trust-key", node.trust_key,
       "Public key (base64) manifests must be signed with (default: pinned on first use)");
   DeclareServing(app, flags);
+  app.add_option("--fetch-window", flags.fetch_window,
+                 "Seconds over which fetches after a change are spread (default 0: at once)")
+      ->check(CLI::Range(0.0, 86'400.0));
   app.add_option("--listen", flags.listen, "ADDRESS:PORT (default 127.0.0.1:8081; port 0: any)");
   app.add_option("--port-file", flags.port_file, "File to write the bound port to");
 }
@@ -136,6 +140,7 @@ Result<void> Check(Flags& flags) {
   if (flags.node.cache_directory.empty()) {
     SIGNUM_ASSIGN(flags.node.cache_directory, DefaultCache(flags.node.name));
   }
+  flags.node.fetch_window = Millis{static_cast<int64_t>(flags.fetch_window * 1000)};
   if (flags.node.memory_bytes == 0) flags.node.memory_bytes = HalfOfMemory();
   return {};
 }

@@ -85,15 +85,26 @@ void Node::RecallLive() {
 Result<uint64_t> Node::ReadLive(Registry& registry) {
   uint64_t since = UINT64_MAX;
   for (const std::string& tenant : options_.tenants) {
-    SIGNUM_ASSIGN(const LiveState live, registry.Live(tenant));
-    since = std::min(since, live.seq);
-    for (const std::string& model : targets_.Sync(tenant, live.models)) {
+    LiveState& seen = live_seen_[tenant];
+    SIGNUM_ASSIGN(seen, registry.Live(tenant, &seen));
+    since = std::min(since, seen.seq);
+    // A node that starts wants to serve: only what changes under a running one is spread.
+    const Millis spread = live_known_ ? options_.fetch_window : Millis{0};
+    for (const std::string& model : targets_.Sync(tenant, seen.models, spread)) {
       if (residency_.Retire(tenant, model)) spdlog::info("{}/{}: retired", tenant, model);
     }
     Remember(tenant);
   }
   live_known_ = true;
   return since;
+}
+
+// How long the fetch may wait: not at all where there is nothing to fetch.
+Millis Node::SpreadOf(const LiveModel& live) const {
+  std::error_code ignored;
+  const bool here =
+      residency_.Holds(live) || std::filesystem::exists(cache_->DeltaPath(live.digest), ignored);
+  return here ? Millis{0} : options_.fetch_window;
 }
 
 void Node::ApplyChanges(const WatchAnswer& answer) {
@@ -106,7 +117,7 @@ void Node::ApplyChanges(const WatchAnswer& answer) {
       if (residency_.Retire(model.tenant, model.model)) spdlog::info("{}: retired", model.Name());
     } else {
       spdlog::info("{}: live is now {}", model.Name(), model.version);
-      targets_.Want(model);
+      targets_.Want(model, SpreadOf(model));
     }
   }
   for (const std::string& tenant : tenants) Remember(tenant);
@@ -156,7 +167,8 @@ void Node::Follow(const std::stop_token& stop) {
     NoteRegistry(outcome);
     if (outcome) {
       backoff.Reset();
-    } else if (!SleepFor(backoff.Next().value_or(options_.watch_retry.cap), stop)) {
+    } else if (!SleepFor(backoff.Next(registry->retry_after()).value_or(options_.watch_retry.cap),
+                         stop)) {
       return;
     }
   }
@@ -196,7 +208,9 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
     }
   }
   if (!loaded) {
-    if (loaded.error().code != Errc::kCancelled) NotLoaded(live, loaded.error());
+    if (loaded.error().code != Errc::kCancelled) {
+      NotLoaded(live, loaded.error(), registry.retry_after());
+    }
     return;
   }
   const bool current = targets_.Applied(live, [&] { residency_.Publish(std::move(*loaded)); });
@@ -220,7 +234,7 @@ bool Node::MakeRoom(const LiveModel& live) {
   return true;
 }
 
-void Node::NotLoaded(const LiveModel& live, const Error& error) {
+void Node::NotLoaded(const LiveModel& live, const Error& error, std::optional<Millis> retry_after) {
   const bool no_room =
       (error.reason == "memory_budget" || error.reason == "slots_full") && budget_->Fits(live.size);
   const bool swap = residency_.Serves(live.tenant, live.model);
@@ -228,7 +242,7 @@ void Node::NotLoaded(const LiveModel& live, const Error& error) {
   if (no_room && !swap) return targets_.Stored(live);
   metrics_.Refused(error.reason);
   spdlog::warn("{}@{}: refused: {} ({})", live.Name(), live.version, error.message, error.reason);
-  targets_.Failed(live, error);
+  targets_.Failed(live, error, retry_after);
 }
 
 // ---- requests
@@ -298,7 +312,8 @@ void Node::ReportLoop(const std::stop_token& stop) {
     }
     spdlog::debug("report: {}", sent.error().message);
     RequestReport();
-    if (!SleepFor(backoff.Next().value_or(options_.watch_retry.cap), stop)) return;
+    const auto wait = backoff.Next(registry->retry_after());
+    if (!SleepFor(wait.value_or(options_.watch_retry.cap), stop)) return;
   }
 }
 

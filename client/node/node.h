@@ -45,6 +45,9 @@ struct NodeOptions {
   // Called by the thread that has loaded a generation, before it is published: makes it ready to
   // answer requests. An error counts as the load's.
   std::function<Result<void>(Registry&, Generation&)> prepare;
+  // After a change of what is live, the fetch begins at a moment that is uniform in this window, so
+  // that a fleet does not ask for the same bytes at once. What is here already waits for nothing.
+  std::chrono::milliseconds fetch_window{0};
   std::chrono::seconds watch_wait{50};
   std::chrono::milliseconds report_interval{15'000};
   RetryPolicy load_retry{Millis{500}, Millis{30'000}, 5};   // of a delta that is refused
@@ -91,13 +94,14 @@ class Node {
   void Follow(const std::stop_token& stop);
   Result<uint64_t> ReadLive(Registry& registry);
   void ApplyChanges(const WatchAnswer& answer);
+  Millis SpreadOf(const LiveModel& live) const;
   void Remember(const std::string& tenant);
   void NoteRegistry(const Result<void>& outcome);
 
   void LoadLoop(const std::stop_token& stop);
   void LoadOne(Registry& registry, const LiveModel& live);
   bool MakeRoom(const LiveModel& live);
-  void NotLoaded(const LiveModel& live, const Error& error);
+  void NotLoaded(const LiveModel& live, const Error& error, std::optional<Millis> retry_after);
 
   void ReportLoop(const std::stop_token& stop);
   nlohmann::json Report() const;
@@ -120,6 +124,7 @@ class Node {
   std::atomic<bool> live_known_{false};
   std::atomic<bool> registry_up_{false};
   std::atomic<uint64_t> seq_{0};
+  std::map<std::string, LiveState> live_seen_;  // by tenant; the follower's alone
   mutable std::mutex error_mutex_;
   std::string registry_error_;
 

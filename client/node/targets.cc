@@ -36,7 +36,7 @@ bool MayPass(const Error& error) {
 
 }  // namespace
 
-void Targets::WantLocked(const LiveModel& live) {
+void Targets::WantLocked(const LiveModel& live, Millis spread) {
   const Key key{live.tenant, live.model};
   const auto found = targets_.find(key);
   if (found != targets_.end() && SameWish(found->second.status.want, live)) {
@@ -45,11 +45,15 @@ void Targets::WantLocked(const LiveModel& live) {
   }
   Target target{{}, Backoff(policy_), {}};
   target.status.want = live;
+  if (spread > Millis{0}) {
+    std::uniform_int_distribution<int64_t> jitter(0, spread.count());
+    target.due = Clock::now() + Millis{jitter(random_)};
+  }
   targets_.insert_or_assign(key, std::move(target));
 }
 
 std::vector<std::string> Targets::Sync(const std::string& tenant,
-                                       const std::vector<LiveModel>& live) {
+                                       const std::vector<LiveModel>& live, Millis spread) {
   std::vector<std::string> removed;
   {
     const std::lock_guard lock(mutex_);
@@ -61,16 +65,16 @@ std::vector<std::string> Targets::Sync(const std::string& tenant,
       if (ours && !named) removed.push_back(it->first.second);
       it = ours && !named ? targets_.erase(it) : std::next(it);
     }
-    for (const LiveModel& model : live) WantLocked(model);
+    for (const LiveModel& model : live) WantLocked(model, spread);
   }
   Changed();
   return removed;
 }
 
-void Targets::Want(const LiveModel& live) {
+void Targets::Want(const LiveModel& live, Millis spread) {
   {
     const std::lock_guard lock(mutex_);
-    WantLocked(live);
+    WantLocked(live, spread);
   }
   Changed();
 }
@@ -144,7 +148,7 @@ bool Targets::Applied(const LiveModel& live, const std::function<void()>& publis
   return current;
 }
 
-void Targets::Failed(const LiveModel& live, const Error& error) {
+void Targets::Failed(const LiveModel& live, const Error& error, std::optional<Millis> retry_after) {
   {
     const std::lock_guard lock(mutex_);
     loading_.erase({live.tenant, live.model});
@@ -155,8 +159,10 @@ void Targets::Failed(const LiveModel& live, const Error& error) {
       status.reason = error.reason;
       status.message = error.message;
       ++status.failures;
-      std::optional<Millis> wait = target->backoff.Next();
-      if (!wait && MayPass(error)) wait = policy_.cap;
+      std::optional<Millis> wait = target->backoff.Next(retry_after);
+      if (!wait && MayPass(error)) {
+        wait = std::max(policy_.cap, std::min(retry_after.value_or(Millis{0}), kMaxRetryAfter));
+      }
       status.gave_up = !wait;
       target->due = Clock::now() + wait.value_or(Millis{0});
     }
@@ -235,6 +241,14 @@ std::vector<TargetStatus> Targets::Snapshot() const {
   std::vector<TargetStatus> out;
   for (const auto& [key, target] : targets_) out.push_back(target.status);
   return out;
+}
+
+std::optional<Targets::Clock::time_point> Targets::Due(const std::string& tenant,
+                                                       const std::string& model) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = targets_.find({tenant, model});
+  if (found == targets_.end()) return std::nullopt;
+  return found->second.due;
 }
 
 std::vector<LiveModel> Targets::Wanted(const std::string& tenant) const {

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <random>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -42,12 +43,16 @@ class Targets {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Targets(RetryPolicy policy) : policy_(policy) {}
+  explicit Targets(RetryPolicy policy) : policy_(policy), random_(std::random_device{}()) {}
 
   // The whole live list of a tenant: wishes for models it does not name go. Returns the names of
   // those.
-  std::vector<std::string> Sync(const std::string& tenant, const std::vector<LiveModel>& live);
-  void Want(const LiveModel& live);
+  //
+  // `spread`: a wish that is new is due after a wait that is uniform in [0, spread]. All nodes of a
+  // fleet hear of a change at once; so their fetches come one after another.
+  std::vector<std::string> Sync(const std::string& tenant, const std::vector<LiveModel>& live,
+                                Millis spread = Millis{0});
+  void Want(const LiveModel& live, Millis spread = Millis{0});
   // Returns whether it was wanted.
   bool Remove(const std::string& tenant, const std::string& model);
 
@@ -57,7 +62,9 @@ class Targets {
   // The loaded target is published by `publish` and counts as applied, unless the wish has changed
   // meanwhile: then `publish` is not called and false returned.
   bool Applied(const LiveModel& live, const std::function<void()>& publish);
-  void Failed(const LiveModel& live, const Error& error);
+  // `retry_after`: what the registry asked for; the next try is not before.
+  void Failed(const LiveModel& live, const Error& error,
+              std::optional<Millis> retry_after = std::nullopt);
   // It is verified on disk, but there is no room for it in memory, or no longer.
   void Stored(const LiveModel& live);
   // Somebody waits for the model: a stored one is loaded, before others. Returns whether it is
@@ -68,6 +75,8 @@ class Targets {
   void Postpone(const LiveModel& live, Millis wait);
 
   std::vector<TargetStatus> Snapshot() const;
+  // When the next try of a target begins at the earliest.
+  std::optional<Clock::time_point> Due(const std::string& tenant, const std::string& model) const;
   std::vector<LiveModel> Wanted(const std::string& tenant) const;
   std::set<Digest> WantedDigests() const;  // of deltas and manifests
   // Calls back after each change of state, on the changing thread, with nothing locked.
@@ -80,7 +89,7 @@ class Targets {
     Backoff backoff;
     Clock::time_point due{};
   };
-  void WantLocked(const LiveModel& live);
+  void WantLocked(const LiveModel& live, Millis spread);
   bool BusyLocked(const LiveModel& live) const;
   bool DemandLocked() const;
   // The target of the same model, or nullptr.
@@ -88,6 +97,7 @@ class Targets {
   void Changed();
 
   const RetryPolicy policy_;
+  std::mt19937_64 random_;
   std::function<void()> on_change_;
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;

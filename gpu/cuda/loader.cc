@@ -35,7 +35,7 @@ std::string LastError() {
   return error == nullptr ? "unknown error" : error;
 }
 
-void* OpenModule(std::string* why) {
+void* OpenModule(LoadFailure* failure) {
   std::string looked;
   for (const std::string& place : Places()) {
     if (access(place.c_str(), F_OK) != 0) {
@@ -43,10 +43,11 @@ void* OpenModule(std::string* why) {
       continue;
     }
     void* module = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (module == nullptr) *why = "the CUDA module does not load: " + LastError();
+    failure->present = true;
+    if (module == nullptr) failure->why = "the CUDA module does not load: " + LastError();
     return module;
   }
-  *why = "no CUDA module (looked for " + looked + ")";
+  failure->why = "no CUDA module (looked for " + looked + ")";
   return nullptr;
 }
 
@@ -60,18 +61,18 @@ Function* Find(void* module, const char* name) {
 }
 
 // The module's opener, if it is this program's interface. Loading again finds the module loaded.
-OpenFunction* FindOpen(std::string* why) {
-  void* module = OpenModule(why);
+OpenFunction* FindOpen(LoadFailure* failure) {
+  void* module = OpenModule(failure);
   if (module == nullptr) return nullptr;
   auto* interface = Find<InterfaceFunction>(module, kInterfaceName);
   auto* open = Find<OpenFunction>(module, kOpenName);
   if (interface == nullptr || open == nullptr) {
-    *why = "the CUDA module lacks its functions";
+    failure->why = "the CUDA module lacks its functions";
     return nullptr;
   }
   if (std::strcmp(interface(), SIGNUM_OPS_INTERFACE) != 0) {
-    *why = std::string("the CUDA module is of another build: interface ") + interface() +
-           ", wanted " + SIGNUM_OPS_INTERFACE;
+    failure->why = std::string("the CUDA module is of another build: interface ") + interface() +
+                   ", wanted " + SIGNUM_OPS_INTERFACE;
     return nullptr;
   }
   return open;
@@ -79,18 +80,19 @@ OpenFunction* FindOpen(std::string* why) {
 
 }  // namespace
 
-std::unique_ptr<ops::Backend> LoadBackend(const ModuleOptions& options, std::string* why) {
+std::unique_ptr<ops::Backend> LoadBackend(const ModuleOptions& options, LoadFailure* failure) {
+  *failure = {};
   void* driver = dlopen(kDriver, RTLD_NOW | RTLD_LOCAL);
   if (driver == nullptr) {
-    *why = std::string("no NVIDIA driver: ") + LastError();
+    failure->why = std::string("no NVIDIA driver: ") + LastError();
     return nullptr;
   }
   dlclose(driver);
-  OpenFunction* open = FindOpen(why);
+  OpenFunction* open = FindOpen(failure);
   if (open == nullptr) return nullptr;
   char reason[512] = {};
   std::unique_ptr<ops::Backend> backend(open(options, reason, sizeof reason));
-  if (backend == nullptr) *why = reason;
+  if (backend == nullptr) failure->why = reason;
   return backend;
 }
 

@@ -8,10 +8,16 @@
 
 namespace signum::cuda {
 
+// Why there is no backend.
+struct LoadFailure {
+  std::string why;       // one line
+  bool present = false;  // driver and module are there, and yet no device opens
+};
+
 // Loads the CUDA module, once for the process and for good, and opens a device through it. The
 // module is $SIGNUM_CUDA_MODULE where that is set, else libsignum_cuda.so beside the executable,
-// else in ../lib/signum from there. Null where it, the driver or the device is missing; `why` is
-// then one line that says which. Any thread.
-std::unique_ptr<ops::Backend> LoadBackend(const ModuleOptions& options, std::string* why);
+// else in ../lib/signum from there. Null where it, the driver or the device is missing; `failure`
+// then says which. Any thread.
+std::unique_ptr<ops::Backend> LoadBackend(const ModuleOptions& options, LoadFailure* failure);
 
 }  // namespace signum::cuda

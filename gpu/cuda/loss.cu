@@ -12,34 +12,46 @@ struct Shared {
   Top tops[kWarps];
 };
 
-// log Σ exp(z), and the top on the way.
-__device__ double LogSumExp(const float* z, int64_t n, Shared& shared, Top* top) {
-  *top = BlockTop(z, n, shared.tops);
+// softmax(z)_i = expf(z_i - top) / sum, with the same expf in both, so that what it errs by
+// cancels.
+struct Softmax {
+  Top top;
+  double sum;
+
+  __device__ double Log() const {
+    return static_cast<double>(top.value) + log(sum);
+  }  // log Σ exp z
+};
+
+__device__ Softmax MakeSoftmax(const float* z, int64_t n, Shared& shared) {
+  Softmax out;
+  out.top = BlockTop(z, n, shared.tops);
   double sum = 0;
   for (int64_t i = threadIdx.x; i < n; i += kThreads) {
-    sum += static_cast<double>(expf(z[i] - top->value));
+    sum += static_cast<double>(expf(z[i] - out.top.value));
   }
-  return static_cast<double>(top->value) + log(BlockSum(sum, shared.sums));
+  out.sum = BlockSum(sum, shared.sums);
+  return out;
 }
 
 __device__ double SquaredDistance(const float* z, const float* t, int64_t n, Shared& shared) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < n; i += kThreads) {
-    const float difference = z[i] - t[i];
-    sum += static_cast<double>(difference * difference);
+    const double difference = static_cast<double>(z[i]) - static_cast<double>(t[i]);
+    sum += difference * difference;
   }
   return BlockSum(sum, shared.sums);
 }
 
 // Σ softmax(t)_i ((t_i - log_t) - (z_i - log_z)).
-__device__ double Kl(const float* z, const float* t, int64_t n, double log_z, double log_t,
-                     Shared& shared) {
-  const auto lt = static_cast<float>(log_t);
+__device__ double Kl(const float* z, const float* t, int64_t n, const Softmax& of_z,
+                     const Softmax& of_t, Shared& shared) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < n; i += kThreads) {
-    sum += static_cast<double>(expf(t[i] - lt) * (t[i] - z[i]));
+    sum += static_cast<double>(expf(t[i] - of_t.top.value)) *
+           (static_cast<double>(t[i]) - static_cast<double>(z[i]));
   }
-  return BlockSum(sum, shared.sums) - (log_t - log_z);
+  return BlockSum(sum, shared.sums) / of_t.sum - (of_t.Log() - of_z.Log());
 }
 
 __global__ void __launch_bounds__(kThreads) MseRow(ops::LossArgs args, float scale) {
@@ -48,9 +60,9 @@ __global__ void __launch_bounds__(kThreads) MseRow(ops::LossArgs args, float sca
   const float* t = args.teacher + blockIdx.x * args.vocabulary;
   double sum = 0;
   for (int64_t i = threadIdx.x; i < args.vocabulary; i += kThreads) {
-    const float difference = z[i] - t[i];
-    sum += static_cast<double>(difference * difference);
-    z[i] = difference * scale;
+    const double difference = static_cast<double>(z[i]) - static_cast<double>(t[i]);
+    sum += difference * difference;
+    z[i] = (z[i] - t[i]) * scale;
   }
   sum = BlockSum(sum, shared.sums);
   if (threadIdx.x == 0) args.sums[blockIdx.x] = sum;
@@ -61,15 +73,14 @@ __global__ void __launch_bounds__(kThreads) KlRow(ops::LossArgs args, float scal
   const int64_t n = args.vocabulary;
   float* z = args.student + blockIdx.x * n;
   const float* t = args.teacher + blockIdx.x * n;
-  Top top;
-  const double log_z = LogSumExp(z, n, shared, &top);
-  const double log_t = LogSumExp(t, n, shared, &top);
-  const double kl = Kl(z, t, n, log_z, log_t, shared);  // each thread has read its z by then
+  const Softmax of_z = MakeSoftmax(z, n, shared);
+  const Softmax of_t = MakeSoftmax(t, n, shared);
+  const double kl = Kl(z, t, n, of_z, of_t, shared);  // each thread has read its z by then
   if (threadIdx.x == 0) args.sums[blockIdx.x] = kl;
-  const auto lz = static_cast<float>(log_z);
-  const auto lt = static_cast<float>(log_t);
+  const auto z_share = static_cast<float>(1 / of_z.sum);
+  const auto t_share = static_cast<float>(1 / of_t.sum);
   for (int64_t i = threadIdx.x; i < n; i += kThreads) {
-    z[i] = (expf(z[i] - lz) - expf(t[i] - lt)) * scale;
+    z[i] = (expf(z[i] - of_z.top.value) * z_share - expf(t[i] - of_t.top.value) * t_share) * scale;
   }
 }
 
@@ -78,20 +89,18 @@ __global__ void __launch_bounds__(kThreads) FidelityRow(ops::FidelityArgs args) 
   const int64_t n = args.vocabulary;
   const float* z = args.student + blockIdx.x * n;
   const float* t = args.teacher + blockIdx.x * n;
-  Top top_z;
-  Top top_t;
-  const double log_z = LogSumExp(z, n, shared, &top_z);
-  const double log_t = LogSumExp(t, n, shared, &top_t);
+  const Softmax of_z = MakeSoftmax(z, n, shared);
+  const Softmax of_t = MakeSoftmax(t, n, shared);
   const double squared = SquaredDistance(z, t, n, shared);
-  const double kl = Kl(z, t, n, log_z, log_t, shared);
+  const double kl = Kl(z, t, n, of_z, of_t, shared);
   if (threadIdx.x != 0) return;
   const int32_t target = args.targets[blockIdx.x];
   ops::RowFidelity& out = args.out[blockIdx.x];
   out.squared = squared;
   out.kl = kl;
-  out.nll = log_z - static_cast<double>(z[target]);
-  out.teacher_nll = log_t - static_cast<double>(t[target]);
-  out.same_top = top_z.index == top_t.index;
+  out.nll = of_z.Log() - static_cast<double>(z[target]);
+  out.teacher_nll = of_t.Log() - static_cast<double>(t[target]);
+  out.same_top = of_z.top.index == of_t.top.index;
 }
 
 __global__ void __launch_bounds__(kThreads) NllRow(ops::NllArgs args) {
@@ -99,8 +108,7 @@ __global__ void __launch_bounds__(kThreads) NllRow(ops::NllArgs args) {
   const float* z = args.logits + blockIdx.x * args.vocabulary;
   const int32_t target = args.targets[blockIdx.x];
   const bool known = target >= 0 && target < args.vocabulary;
-  Top top;
-  const double log_z = LogSumExp(z, args.vocabulary, shared, &top);
+  const double log_z = MakeSoftmax(z, args.vocabulary, shared).Log();
   if (threadIdx.x != 0) return;
   args.out[blockIdx.x] =
       known ? log_z - static_cast<double>(z[target]) : static_cast<double>(INFINITY);

@@ -3,11 +3,13 @@
 #include <cstdio>
 #include <system_error>
 
-#include "gpu/cuda_module.h"
+#include "gpu/distill/distill_on_device.h"
 #include "storage/base/file.h"
 
 namespace signum {
 namespace {
+
+constexpr char kNothingToDistil[] = "compressed on the CPU; there was nothing to distil";
 
 std::string Figure(double value) {
   char text[32];
@@ -50,10 +52,17 @@ class Maker {
     const bool measured = method != Method::kNone || options_.gate.asked();
     const Temporary plain(output_.string() + ".plain");
     SIGNUM_TRY(Compress(measured ? plain.path() : output_, made));
-    if (!measured) return made;
+    if (!measured) {
+      if (NamesCuda()) made.device_note = kNothingToDistil;
+      return made;
+    }
     SIGNUM_TRY(Distil(plain.path(), made));
     made.refused = options_.gate.Refuses(made.distilled->fidelity);
     return made;
+  }
+
+  bool NamesCuda() const {
+    return options_.compress.device != "auto" && options_.compress.device != "cpu";
   }
 
   // The method that this model can have.
@@ -94,7 +103,7 @@ class Maker {
     DistillOptions options = options_.distill;
     options.method = made.method;
     // The paper's method, one scale a tensor, begins with the signs of the differences.
-    options.layerwise_first = options_.compress.scales != ScaleKind::kTensor;
+    options.layerwise_first &= options_.compress.scales != ScaleKind::kTensor;
     const auto step = [this](const DistillProgress& progress) {
       MakeDeltaProgress out;
       out.phase = progress.phase;
@@ -107,28 +116,13 @@ class Maker {
     return {};
   }
 
-  // On the device that was asked for; where its memory does not suffice, with layers streamed
-  // through it; where not even that does, on the CPU. Says so.
   Result<DistillReport> OnSomeDevice(const std::shared_ptr<const DeltaReader>& delta,
-                                     DistillOptions options, const DistillCallback& step,
+                                     const DistillOptions& options, const DistillCallback& step,
                                      std::string& note) const {
-    SIGNUM_ASSIGN(auto backend, OpenBackend(options_.compress.device, {}, &note));
-    const auto run = [&] {
-      return DistillDelta(*backend, fine_.models, delta, options, output_, step);
-    };
-    const auto full = [](const Result<DistillReport>& done) {
-      return done.has_error() && done.error().reason == "device_memory";
-    };
-    Result<DistillReport> done = run();
-    if (!full(done)) return done;
-    note = done.error().message + "; layers are streamed";
-    options.memory_bytes = 1;
-    done = run();
-    if (!full(done) || backend->name() == "cpu") return done;
-    note = done.error().message + "; distilled on the CPU";
-    options.memory_bytes = options_.distill.memory_bytes;
-    backend = ops::MakeCpuBackend();
-    return run();
+    CpuReason why;
+    SIGNUM_ASSIGN(auto backend, OpenBackendOrCpu(options_.compress.device, options_.backend, &why));
+    if (why.unexpected) note = why.text;
+    return DistillOnDevice(std::move(backend), {fine_.models, delta, options, output_}, step, note);
   }
 
   const FineTune& fine_;

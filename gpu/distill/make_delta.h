@@ -4,6 +4,7 @@
 #include <string>
 
 #include "gpu/compress.h"
+#include "gpu/cuda_module.h"
 #include "gpu/distill/distill.h"
 
 // The whole way from a fine-tune to its delta file, as the registry's worker and `signum diff` go
@@ -25,6 +26,7 @@ struct MakeDeltaOptions {
   CompressOptions compress;
   DistillOptions distill;
   Gate gate;
+  BackendOptions backend;  // of the device that distils
 };
 
 struct MakeDeltaProgress {
@@ -37,9 +39,11 @@ using MakeDeltaCallback = std::function<bool(const MakeDeltaProgress&)>;
 
 struct MadeDelta {
   CompressSummary summary;
-  Method method = Method::kNone;           // what was done,
-  std::string method_note;                 // and why, where another was asked for
-  std::string device_note;                 // why not on the device that was asked for
+  Method method = Method::kNone;  // what was done,
+  std::string method_note;        // and why, where another was asked for
+  // Why not on the device that was asked for, or is there; "" where `auto` found neither driver nor
+  // module.
+  std::string device_note;
   bool exact_embeddings = false;           // likewise: a gate may have wanted them
   std::optional<DistillReport> distilled;  // with the fidelity; nothing where it was not measured
   std::optional<std::string> refused;      // by the gate, and why

@@ -38,7 +38,7 @@ Result<ops::Buffer<float>> HiddenStates(const Compute& compute, const LlamaConfi
       return {};
     }));
   }
-  ops::Buffer<float> inverse(backend, static_cast<size_t>(all.rows()));
+  SIGNUM_ASSIGN(const auto inverse, MakeBuffer<float>(backend, all.rows()));
   backend.RmsNorm({states.data(), weights.final_norm(), states.data(), inverse.data(), all.rows(),
                    config.hidden, config.norm_eps});
   SIGNUM_TRY(CheckBackend(backend));

@@ -25,12 +25,23 @@ Result<double> Positive(const Json& object, const char* name, std::optional<doub
 }
 
 // The object that says how RoPE is scaled; null where nothing does.
-const Json* Scaling(const Json& config) {
+Result<const Json*> Scaling(const Json& config) {
   for (const char* name : {"rope_parameters", "rope_scaling"}) {
     const auto at = config.find(name);
-    if (at != config.end() && at->is_object()) return &*at;
+    if (at == config.end() || at->is_null()) continue;
+    if (at->is_object()) return &*at;
+    return Fail(Errc::kUnusable, "bad_config",
+                std::string("config.json: '") + name + "' is not an object");
   }
   return nullptr;
+}
+
+// RoPE over a part of each head is another model.
+Result<void> CheckWholeHeads(const Json& object) {
+  const auto at = object.find("partial_rotary_factor");
+  if (at == object.end() || at->is_null() || *at == 1) return {};
+  return Fail(Errc::kUnusable, "unknown_architecture",
+              "config.json: RoPE turns a part of each head (partial_rotary_factor)");
 }
 
 std::string Kind(const Json& scaling) {
@@ -64,7 +75,9 @@ Result<void> ScaleLlama3(const Json& scaling, int64_t max_positions, std::vector
 
 Result<std::vector<double>> RopeInversePeriods(const Json& config, int64_t head_dim,
                                                int64_t max_positions) {
-  const Json* scaling = Scaling(config);
+  SIGNUM_ASSIGN(const Json* scaling, Scaling(config));
+  SIGNUM_TRY(CheckWholeHeads(config));
+  if (scaling != nullptr) SIGNUM_TRY(CheckWholeHeads(*scaling));
   const bool own = scaling != nullptr && scaling->contains("rope_theta");
   SIGNUM_ASSIGN(const double theta, Positive(own ? *scaling : config, "rope_theta", 10000.0));
   std::vector<double> periods(static_cast<size_t>(head_dim / 2));

@@ -67,8 +67,9 @@ class Backend {
   virtual void Adamw(const AdamwArgs& args) = 0;
 };
 
-// The reference: ops on the calling thread, host memory.
-std::unique_ptr<Backend> MakeCpuBackend();
+// The reference: ops on the calling thread, host memory. `precision` is that of MatMul alone:
+// attention multiplies in float32.
+std::unique_ptr<Backend> MakeCpuBackend(MatMulPrecision precision = MatMulPrecision::kFp32);
 
 // Elements of T in a backend's memory. Empty where there was not enough of it.
 template <class T>

@@ -10,6 +10,8 @@ constexpr size_t kAlignment = 256;
 
 class CpuBackend final : public Backend {
  public:
+  explicit CpuBackend(MatMulPrecision precision) : precision_(precision) {}
+
   std::string name() const override { return "cpu"; }
   bool host_memory() const override { return true; }
   bool concurrent() const override { return true; }
@@ -18,16 +20,19 @@ class CpuBackend final : public Backend {
     return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   }
   void Free(void* memory) noexcept override { std::free(memory); }
+  // No bytes may come with a null pointer, which memcpy forbids.
   void Upload(const void* host, void* device, size_t bytes) override {
-    std::memcpy(device, host, bytes);
+    if (bytes > 0) std::memcpy(device, host, bytes);
   }
   void Download(const void* device, void* host, size_t bytes) override {
-    std::memcpy(host, device, bytes);
+    if (bytes > 0) std::memcpy(host, device, bytes);
   }
-  void Zero(void* device, size_t bytes) override { std::memset(device, 0, bytes); }
+  void Zero(void* device, size_t bytes) override {
+    if (bytes > 0) std::memset(device, 0, bytes);
+  }
   std::string TakeError() override { return {}; }
 
-  void MatMul(const MatMulArgs& args) override { ops::MatMul(args); }
+  void MatMul(const MatMulArgs& args) override { ops::MatMul(args, precision_); }
   void RmsNorm(const RmsNormArgs& args) override { ops::RmsNorm(args); }
   void RmsNormBackward(const RmsNormBackwardArgs& args) override { ops::RmsNormBackward(args); }
   void Rope(const RopeArgs& args) override { ops::Rope(args); }
@@ -50,10 +55,15 @@ class CpuBackend final : public Backend {
   void Materialize(const MaterializeArgs& args) override { ops::Materialize(args); }
   void SignGrad(const SignGradArgs& args) override { ops::SignGrad(args); }
   void Adamw(const AdamwArgs& args) override { ops::Adamw(args); }
+
+ private:
+  const MatMulPrecision precision_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeCpuBackend() { return std::make_unique<CpuBackend>(); }
+std::unique_ptr<Backend> MakeCpuBackend(MatMulPrecision precision) {
+  return std::make_unique<CpuBackend>(precision);
+}
 
 }  // namespace signum::ops

@@ -9,43 +9,37 @@
 namespace signum::ops {
 namespace {
 
-constexpr int64_t kBlock = 1024;  // float32 sums of a block are added in double
-
-// log Σ exp(z).
-double LogSumExp(const float* z, int64_t n) {
-  const float most = *std::max_element(z, z + n);
+// softmax(z)_i = Exp(z_i - most) / sum, with the same Exp in both, so that what it errs by cancels.
+struct Softmax {
+  float most = 0;
   double sum = 0;
-  for (int64_t first = 0; first < n; first += kBlock) {
-    float block = 0;
-    const int64_t end = std::min(n, first + kBlock);
-    for (int64_t i = first; i < end; ++i) block += Exp(z[i] - most);
-    sum += double{block};
-  }
-  return double{most} + std::log(sum);
+
+  double Log() const { return double{most} + std::log(sum); }  // log Σ exp(z)
+};
+
+Softmax MakeSoftmax(const float* z, int64_t n) {
+  Softmax out;
+  out.most = *std::max_element(z, z + n);
+  for (int64_t i = 0; i < n; ++i) out.sum += double{Exp(z[i] - out.most)};
+  return out;
 }
 
 double SquaredDistance(const float* z, const float* t, int64_t n) {
   double sum = 0;
-  for (int64_t first = 0; first < n; first += kBlock) {
-    float block = 0;
-    const int64_t end = std::min(n, first + kBlock);
-    for (int64_t i = first; i < end; ++i) block += (z[i] - t[i]) * (z[i] - t[i]);
-    sum += double{block};
+  for (int64_t i = 0; i < n; ++i) {
+    const double distance = double{z[i]} - double{t[i]};
+    sum += distance * distance;
   }
   return sum;
 }
 
 // Σ softmax(t)_i ((t_i - log_t) - (z_i - log_z)).
-double Kl(const float* z, const float* t, int64_t n, double log_z, double log_t) {
-  const auto lt = static_cast<float>(log_t);
+double Kl(const float* z, const float* t, int64_t n, const Softmax& of_z, const Softmax& of_t) {
   double sum = 0;
-  for (int64_t first = 0; first < n; first += kBlock) {
-    float block = 0;
-    const int64_t end = std::min(n, first + kBlock);
-    for (int64_t i = first; i < end; ++i) block += Exp(t[i] - lt) * (t[i] - z[i]);
-    sum += double{block};
+  for (int64_t i = 0; i < n; ++i) {
+    sum += double{Exp(t[i] - of_t.most)} * (double{t[i]} - double{z[i]});
   }
-  return sum - (log_t - log_z);
+  return sum / of_t.sum - (of_t.Log() - of_z.Log());
 }
 
 double MseRow(float* z, const float* t, int64_t n, float scale) {
@@ -55,12 +49,14 @@ double MseRow(float* z, const float* t, int64_t n, float scale) {
 }
 
 double KlRow(float* z, const float* t, int64_t n, float scale) {
-  const double log_z = LogSumExp(z, n);
-  const double log_t = LogSumExp(t, n);
-  const double kl = Kl(z, t, n, log_z, log_t);
-  const auto lz = static_cast<float>(log_z);
-  const auto lt = static_cast<float>(log_t);
-  for (int64_t i = 0; i < n; ++i) z[i] = (Exp(z[i] - lz) - Exp(t[i] - lt)) * scale;
+  const Softmax of_z = MakeSoftmax(z, n);
+  const Softmax of_t = MakeSoftmax(t, n);
+  const double kl = Kl(z, t, n, of_z, of_t);
+  const auto z_share = static_cast<float>(1 / of_z.sum);
+  const auto t_share = static_cast<float>(1 / of_t.sum);
+  for (int64_t i = 0; i < n; ++i) {
+    z[i] = (Exp(z[i] - of_z.most) * z_share - Exp(t[i] - of_t.most) * t_share) * scale;
+  }
   return kl;
 }
 
@@ -85,13 +81,13 @@ void CompareLogits(const FidelityArgs& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     const float* z = args.student + r * n;
     const float* t = args.teacher + r * n;
-    const double log_z = LogSumExp(z, n);
-    const double log_t = LogSumExp(t, n);
+    const Softmax of_z = MakeSoftmax(z, n);
+    const Softmax of_t = MakeSoftmax(t, n);
     RowFidelity& out = args.out[r];
     out.squared = SquaredDistance(z, t, n);
-    out.kl = Kl(z, t, n, log_z, log_t);
-    out.nll = log_z - double{z[args.targets[r]]};
-    out.teacher_nll = log_t - double{t[args.targets[r]]};
+    out.kl = Kl(z, t, n, of_z, of_t);
+    out.nll = of_z.Log() - double{z[args.targets[r]]};
+    out.teacher_nll = of_t.Log() - double{t[args.targets[r]]};
     out.same_top = Top(z, n) == Top(t, n);
   }
 }
@@ -101,7 +97,7 @@ void NegativeLogLikelihood(const NllArgs& args) {
     const float* z = args.logits + r * args.vocabulary;
     const int32_t target = args.targets[r];
     const bool known = target >= 0 && target < args.vocabulary;
-    args.out[r] = known ? LogSumExp(z, args.vocabulary) - double{z[target]}
+    args.out[r] = known ? MakeSoftmax(z, args.vocabulary).Log() - double{z[target]}
                         : std::numeric_limits<double>::infinity();
   }
 }

@@ -12,7 +12,7 @@ enum class Loss : uint8_t { kMse = 0, kKl = 1 };
 
 // student [rows, vocabulary] is replaced by the gradient of this share of the loss, rows /
 // total_rows of it; sums [rows] receives each row's sum: Σ(z - t)², or the row's KL. Softmax in
-// float32 with sums in double.
+// float32, sums in double.
 struct LossArgs {
   Loss loss = Loss::kMse;
   float* student = nullptr;

@@ -1,10 +1,9 @@
 #include "gpu/ops/matmul.h"
 
-#include <algorithm>
+#include "gpu/ops/matmul_bf16.h"
 
 #if SIGNUM_HAVE_ONEDNN
 #include <dnnl.h>
-#include <omp.h>
 #endif
 
 namespace signum::ops {
@@ -62,10 +61,7 @@ void MatMul(const MatMulArgs& args) {
 void MatMul(const MatMulArgs& args) {
   if (args.m == 0 || args.n == 0) return;
   if (args.k == 0) return reference::MatMul(args);
-  // The callers bring their own threads; one product is never split, so that its sums have one
-  // order. The number is this thread's own (OpenMP's nthreads-var).
-  thread_local const bool single = (omp_set_num_threads(1), true);
-  (void)single;
+  UseOneThread();
   dnnl_sgemm(args.transpose_a ? 'T' : 'N', args.transpose_b ? 'T' : 'N', args.m, args.n, args.k,
              1.0F, args.a, args.lda, args.b, args.ldb, args.accumulate ? 1.0F : 0.0F, args.c,
              args.ldc);
@@ -73,5 +69,13 @@ void MatMul(const MatMulArgs& args) {
 #else
 void MatMul(const MatMulArgs& args) { reference::MatMul(args); }
 #endif
+
+void MatMul(const MatMulArgs& args, MatMulPrecision precision) {
+  if (precision == MatMulPrecision::kBf16 ||
+      (precision == MatMulPrecision::kAuto && HasBf16Products())) {
+    return Bf16MatMul(args);
+  }
+  MatMul(args);
+}
 
 }  // namespace signum::ops

@@ -24,9 +24,17 @@ MatMulArgs Linear(const float* x, const float* w, float* y, int64_t m, int64_t n
 MatMulArgs LinearInputGrad(const float* dy, const float* w, float* dx, int64_t m, int64_t n,
                            int64_t k);
 
+// How the CPU multiplies.
+enum class MatMulPrecision : uint8_t {
+  kFp32,
+  kBf16,  // operands rounded to bfloat16, sums in float32: matmul_bf16.h
+  kAuto,  // kBf16 where the processor has instructions for it, else kFp32
+};
+
 // On the calling thread alone, through oneDNN; the same bits on the same processor however many
 // threads call.
 void MatMul(const MatMulArgs& args);
+void MatMul(const MatMulArgs& args, MatMulPrecision precision);
 
 namespace reference {
 void MatMul(const MatMulArgs& args);  // sums in double

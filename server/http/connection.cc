@@ -296,7 +296,7 @@ awaitable<RequestBody::State> Connection::PumpSink(Exchange& exchange, RequestBo
   const std::function<void()> write = [&exchange, &writing] {
     Guard(exchange, [&] {
       const auto written = exchange.sink->Write(AsBytes(writing));
-      if (!written) exchange.response = Problem(written.error(), exchange.request.id);
+      if (!written) exchange.response = exchange.sink->Refuse(written.error());
     });
   };
   while (state == RequestBody::State::kMore) {

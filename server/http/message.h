@@ -85,8 +85,9 @@ struct Response {
 class BodySink {
  public:
   virtual ~BodySink() = default;  // without Finish: the client vanished or a limit struck
-  // An error ends the request with that error's problem document.
+  // An error ends the request with what Refuse makes of it.
   virtual Result<void> Write(ConstBytes bytes) = 0;
+  virtual Response Refuse(const Error& error) = 0;
   virtual Response Finish() = 0;
 };
 

@@ -210,10 +210,10 @@ void Transfers(Backend& backend) {
 }  // namespace
 
 int main() {
-  std::string why;
-  const auto backend = signum::cuda::LoadBackend({}, &why);
+  signum::cuda::LoadFailure failure;
+  const auto backend = signum::cuda::LoadBackend({}, &failure);
   if (backend == nullptr) {
-    std::printf("skipped: %s\n", why.c_str());
+    std::printf("skipped: %s\n", failure.why.c_str());
     return 77;
   }
   const Ceilings ceilings = Measure(*backend);

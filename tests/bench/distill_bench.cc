@@ -1,7 +1,8 @@
 // Distils a fine-tune of the small family and measures it on held-out rows:
 //   distill_bench BASE_DIR FINE_DIR EVAL_TOKENS [key=value...]
-// Keys: scales, embeddings, method, steps, batch, lr, col_lr, loss, seed, rows, tokens, calib (a
-// file of token ids), threads. Prints one line of JSON.
+// Keys: scales, embeddings, method, layerwise (no: signs stay as they are), steps, batch, lr,
+// col_lr, loss, seed, rows, tokens, calib (a file of token ids), precision (fp32, bf16, auto: of
+// the CPU), threads, out. Prints one line.
 
 #include <chrono>
 #include <cstdio>
@@ -51,6 +52,7 @@ int Run(int argc, char** argv) {
   make.compress = compress;
   DistillOptions& options = make.distill;
   options.method = *MethodFromName(text("method", "distill"));
+  options.layerwise_first = text("layerwise", "yes") != "no";
   options.train.steps = static_cast<int64_t>(number("steps", 200));
   options.train.batch = static_cast<int64_t>(number("batch", 4));
   options.train.learning_rate = number("lr", options.train.learning_rate);
@@ -60,6 +62,12 @@ int Run(int argc, char** argv) {
   options.calibration_rows = static_cast<int64_t>(number("rows", 200));
   options.row_tokens = static_cast<int64_t>(number("tokens", 128));
   options.threads = static_cast<int>(number("threads", 0));
+  const std::string precision = text("precision", "fp32");
+  make.backend.cpu_precision = precision == "bf16"   ? ops::MatMulPrecision::kBf16
+                               : precision == "auto" ? ops::MatMulPrecision::kAuto
+                                                     : ops::MatMulPrecision::kFp32;
+  compress.device = "cpu";
+  make.compress = compress;
   if (keys.contains("calib")) options.calibration = ReadTokens(keys["calib"]);
   const auto begin = std::chrono::steady_clock::now();
   double rate = 0;

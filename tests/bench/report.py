@@ -37,6 +37,8 @@ def main(command_line, folder):
     print("Figures of one run on one machine; each reference was measured in the same run.\n")
     print("## The running registry\n")
     print("\n".join(table(json.loads((folder / "service.json").read_text()))))
+    print("\n## Distillation on the CPU\n")
+    print("\n".join(table(json.loads((folder / "distill.json").read_text()))))
     for file in sorted(folder.glob("*_bench.txt")):
         print(f"\n## {file.stem}\n\n```\n{file.read_text().rstrip()}\n```")
 

@@ -2,6 +2,7 @@
 
 import http.client
 import http.server
+import re
 import threading
 import urllib.parse
 
@@ -17,7 +18,7 @@ class Proxy:
 
     def __init__(self, upstream):
         self.upstream = urllib.parse.urlsplit(upstream)
-        self.seen = []
+        self.seen, self.manifests = [], set()
         self.flip = lambda path: None
         self.cut = lambda path: None
         proxy = self
@@ -44,7 +45,12 @@ class Proxy:
 
     def downloads(self):
         """What was fetched of delta bytes."""
-        return [entry for entry in self.seen if entry[0] == "GET" and is_delta(entry[1])]
+        return [entry for entry in self.seen if entry[0] == "GET" and self.is_delta(entry[1])]
+
+    def is_delta(self, path):
+        """Whether a path is a delta's. By digest a manifest's looks the same, so those that were named are known."""
+        path = path.split("?")[0]
+        return path.endswith("/delta") or ("/blobs/" in path and path.rsplit("/")[-1] not in self.manifests)
 
     def forward(self, handler):
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
@@ -74,6 +80,8 @@ class Proxy:
         handler.end_headers()
         flip, cut = self.flip(handler.path), self.cut(handler.path)
         while piece := response.read1(65536):
+            named = re.findall(rb'"manifest_url":"[^"]*/blobs/([^"]+)"', piece)
+            self.manifests.update(digest.decode() for digest in named)
             begin = entry[2]
             if flip is not None and begin <= flip < begin + len(piece):
                 at = flip - begin
@@ -87,7 +95,3 @@ class Proxy:
                 return
             handler.wfile.write(piece)
             handler.wfile.flush()
-
-
-def is_delta(path):
-    return path.split("?")[0].endswith("/delta") or "/blobs/" in path

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -35,7 +36,7 @@ class FakeRegistry {
     http::Router router;
     Route(router, "GET", "/v1/keys", [this](const auto&, const auto&) { return Keys(); });
     Route(router, "GET", "/v1/tenants/{tenant}/live",
-          [this](const auto&, const auto& params) { return Live(params[0]); });
+          [this](const auto& request, const auto& params) { return Live(request, params[0]); });
     Route(router, "GET", "/v1/watch",
           [this](const auto& request, const auto&) { return Watch(request); });
     Route(router, "GET", "/delta/{hex}",
@@ -108,7 +109,33 @@ class FakeRegistry {
     faults_.push_back(std::move(fault));
   }
 
+  // The next answers to watch, or of live for a tenant, are this status with a Retry-After.
+  void RefuseWatch(int status, int seconds) {
+    const std::lock_guard lock(mutex_);
+    watch_refusals_.push_back(Refusal(status, seconds));
+  }
+  void RefuseLive(const std::string& tenant, int status, int seconds) {
+    const std::lock_guard lock(mutex_);
+    live_refusals_[tenant].push_back(Refusal(status, seconds));
+  }
+  void RefuseReport(int status, int seconds) {
+    const std::lock_guard lock(mutex_);
+    report_refusals_.push_back(Refusal(status, seconds));
+  }
+
   // ---- what was seen
+
+  using Moment = std::chrono::steady_clock::time_point;
+  std::vector<Moment> watches() {
+    const std::lock_guard lock(mutex_);
+    return watches_;
+  }
+  std::vector<Moment> reports() {
+    const std::lock_guard lock(mutex_);
+    return reports_;
+  }
+  int live_lists() const { return live_lists_; }          // sent whole
+  int live_unchanged() const { return live_unchanged_; }  // 304
 
   nlohmann::json last_report() {
     const std::lock_guard lock(mutex_);
@@ -169,17 +196,42 @@ class FakeRegistry {
                                .dump());
   }
 
-  http::Response Live(const std::string& tenant) {
+  static http::Response Refusal(int status, int seconds) {
+    http::Response response = http::Json(status, R"({"code":"busy","detail":"later"})");
+    response.Set("Retry-After", std::to_string(seconds));
+    return response;
+  }
+  static std::optional<http::Response> Pop(std::deque<http::Response>& refusals) {
+    if (refusals.empty()) return std::nullopt;
+    http::Response first = std::move(refusals.front());
+    refusals.pop_front();
+    return first;
+  }
+
+  http::Response Live(const http::Request& request, const std::string& tenant) {
     const std::lock_guard lock(mutex_);
+    if (auto refusal = Pop(live_refusals_[tenant])) return *std::move(refusal);
     nlohmann::json models = nlohmann::json::array();
     for (const auto& [key, live] : live_) {
       if (key.first == tenant) models.push_back(LiveModelToJson(live));
     }
-    return http::Json(200,
-                      nlohmann::json{{"seq", seq_}, {"tenant", tenant}, {"models", models}}.dump());
+    const std::string body =
+        nlohmann::json{{"seq", seq_}, {"tenant", tenant}, {"models", models}}.dump();
+    const std::string etag = "\"" + Sha256::Of(AsBytes(body)).Hex() + "\"";
+    const bool same = request.Header("if-none-match") == etag;
+    ++(same ? live_unchanged_ : live_lists_);
+    http::Response response = same ? http::Response{} : http::Json(200, body);
+    if (same) response.status = 304;
+    response.Set("ETag", etag);
+    return response;
   }
 
   http::Response Watch(const http::Request& request) {
+    {
+      const std::lock_guard lock(mutex_);
+      watches_.push_back(std::chrono::steady_clock::now());
+      if (auto refusal = Pop(watch_refusals_)) return *std::move(refusal);
+    }
     const uint64_t since = std::stoull(std::string(request.Query("since").value_or("0")));
     http::Response response;
     http::Pending pending;
@@ -228,6 +280,8 @@ class FakeRegistry {
 
   http::Response Report(const http::Request& request) {
     const std::lock_guard lock(mutex_);
+    reports_.push_back(std::chrono::steady_clock::now());
+    if (auto refusal = Pop(report_refusals_)) return *std::move(refusal);
     report_ = nlohmann::json::parse(request.body);
     return http::Json(200, "{}");
   }
@@ -239,10 +293,13 @@ class FakeRegistry {
   std::map<std::string, std::string> deltas_, manifests_;
   std::vector<nlohmann::json> feed_;
   std::deque<Fault> faults_;
+  std::deque<http::Response> watch_refusals_, report_refusals_;
+  std::map<std::string, std::deque<http::Response>> live_refusals_;
+  std::vector<Moment> watches_, reports_;
   uint64_t seq_ = 1;
   uint64_t forgotten_ = 0;
   nlohmann::json report_ = nlohmann::json::object();
-  std::atomic<int> delta_requests_{0}, ranged_requests_{0};
+  std::atomic<int> delta_requests_{0}, ranged_requests_{0}, live_lists_{0}, live_unchanged_{0};
   uint16_t port_ = 0;
   std::unique_ptr<http::Server> server_;  // last: its handlers use the rest
 };

@@ -135,6 +135,76 @@ TEST_F(NodeTest, RetiresWhatIsRemoved) {
   EXPECT_EQ(node_->ResidencyDocument()["memory"]["used"], 0);
 }
 
+TEST_F(NodeTest, AChangeIsFetchedWithinTheWindowAndNotAtOnceByAll) {
+  Publish(1, 'a');
+  NodeOptions options = Options();
+  options.fetch_window = std::chrono::hours{1};
+  StartNode(options);
+  ASSERT_TRUE(Serves('a'));  // what is live at the start is fetched at once
+  const LiveModel first = node_->residency().Acquire("acme", "chat").value()->live;
+  Publish(2, 'b');
+  ASSERT_TRUE(Eventually([&] { return Pending().size() == 1; }));
+  std::this_thread::sleep_for(milliseconds{100});
+  EXPECT_EQ(Pending()[0]["state"], "waiting");
+  EXPECT_EQ(Weight(), 'a');
+  EXPECT_EQ(node_->NotReadyBecause(), "");
+  registry_.MakeLive(first);  // nothing to fetch, nothing to wait for
+  ASSERT_TRUE(Eventually([&] { return Pending().empty(); }));
+  EXPECT_EQ(registry_.delta_requests(), 1);
+  node_.reset();
+  options.fetch_window = milliseconds{200};
+  StartNode(options);
+  ASSERT_TRUE(Serves('a'));
+  Publish(3, 'c');
+  EXPECT_TRUE(Serves('c'));
+}
+
+TEST_F(NodeTest, AsksForLiveListsThatItHasConditionally) {
+  Publish(1, 'a');
+  registry_.Publish("other", "draw", 1, 'd', dir_ / "scratch");
+  registry_.RefuseLive("other", 503, 0);  // so that both are read again
+  registry_.RefuseLive("other", 503, 0);
+  NodeOptions options = Options();
+  options.tenants = {"acme", "other"};
+  StartNode(options);
+  ASSERT_TRUE(Serves('a'));
+  ASSERT_TRUE(Eventually([&] { return node_->residency().Acquire("other", "draw").has_value(); }));
+  EXPECT_EQ(registry_.live_lists(), 2);
+  EXPECT_EQ(registry_.live_unchanged(), 2);
+}
+
+TEST_F(NodeTest, AnUnchangedLiveListIsTheOneKnown) {
+  const LiveModel live = Publish(1, 'a');
+  RegistryOptions options;
+  options.url = registry_.url();
+  Registry registry(options);
+  const LiveState first = registry.Live("acme").value();
+  const LiveState second = registry.Live("acme", &first).value();
+  EXPECT_EQ(registry_.live_unchanged(), 1);
+  EXPECT_EQ(second.seq, first.seq);
+  ASSERT_EQ(second.models.size(), 1u);
+  EXPECT_EQ(second.models[0].digest, live.digest);
+  Publish(2, 'b');
+  EXPECT_EQ(registry.Live("acme", &second).value().models.at(0).version, 2u);
+  EXPECT_EQ(registry_.live_unchanged(), 1);
+}
+
+TEST_F(NodeTest, WatchAndReportsWaitForAsLongAsTheRegistryAsks) {
+  Publish(1, 'a');
+  for (const int status : {429, 503}) registry_.RefuseWatch(status, 1);
+  registry_.RefuseReport(429, 1);
+  StartNode();
+  ASSERT_TRUE(Serves('a'));
+  ASSERT_TRUE(Eventually([&] { return registry_.watches().size() > 3; }));
+  const auto watches = registry_.watches();
+  EXPECT_GE(watches[1] - watches[0], std::chrono::seconds{1});
+  EXPECT_GE(watches[2] - watches[1], std::chrono::seconds{1});
+  EXPECT_LT(watches[3] - watches[2], milliseconds{900});
+  const auto reports = registry_.reports();
+  ASSERT_GT(reports.size(), 1u);
+  EXPECT_GE(reports[1] - reports[0], std::chrono::seconds{1});
+}
+
 TEST_F(NodeTest, ReadsLiveAgainWhenTheFeedIsGone) {
   Publish(1, 'a');
   StartNode();

@@ -133,6 +133,43 @@ TEST_F(TargetsTest, SyncRemovesWhatATenantNoLongerLists) {
   EXPECT_TRUE(targets_.WantedDigests().contains(foreign.manifest_digest));
 }
 
+TEST_F(TargetsTest, ANewWishIsSpreadOverTheWindow) {
+  constexpr int kNodes = 400;
+  const milliseconds window{60'000};
+  int early = 0;
+  for (int i = 0; i < kNodes; ++i) {
+    Targets node{RetryPolicy{}};
+    node.Want(Wish("chat", 1), window);
+    const auto due = node.Due("acme", "chat").value() - Targets::Clock::now();
+    EXPECT_LE(due, window);
+    early += due < window / 2 ? 1 : 0;
+  }
+  // Uniform: half of them in the first half, give or take five standard deviations.
+  EXPECT_NEAR(early, kNodes / 2, 50);
+}
+
+TEST_F(TargetsTest, HearingTheSameWishAgainDoesNotPutItOff) {
+  targets_.Want(Wish("chat", 1));
+  targets_.Want(Wish("chat", 1), milliseconds{3'600'000});
+  targets_.Sync("acme", {Wish("chat", 1)}, milliseconds{3'600'000});
+  EXPECT_TRUE(TakeNow());
+}
+
+TEST_F(TargetsTest, WaitsForAsLongAsTheRegistryAsked) {
+  targets_.Want(Wish("chat", 1));
+  const auto first = TakeNow();
+  ASSERT_TRUE(first);
+  const auto before = Targets::Clock::now();
+  targets_.Failed(*first, kAwayError, milliseconds{200});
+  ASSERT_TRUE(targets_.Take({}));
+  EXPECT_GE(Targets::Clock::now() - before, milliseconds{200});
+  for (int i = 0; i < 5; ++i) targets_.Failed(*first, kAwayError);  // the tries are used up
+  targets_.Failed(*first, kAwayError, milliseconds{3'600'000});
+  const auto due = targets_.Due("acme", "chat").value() - Targets::Clock::now();
+  EXPECT_GT(due, kMaxRetryAfter - milliseconds{1000});  // bounded
+  EXPECT_LE(due, kMaxRetryAfter + milliseconds{1});
+}
+
 TEST_F(TargetsTest, AWaitingTakeHearsANewWish) {
   std::jthread wisher([&] {
     std::this_thread::sleep_for(milliseconds{20});

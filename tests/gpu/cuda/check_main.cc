@@ -25,10 +25,10 @@ bool Passes(signum::ops::Backend& backend, const signum::ops::Case& one) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string why;
-  const auto backend = signum::cuda::LoadBackend({}, &why);
+  signum::cuda::LoadFailure failure;
+  const auto backend = signum::cuda::LoadBackend({}, &failure);
   if (backend == nullptr) {
-    std::printf("skipped: %s\n", why.c_str());
+    std::printf("skipped: %s\n", failure.why.c_str());
     return 77;
   }
   const std::string part = argc > 1 ? argv[1] : "";

@@ -13,22 +13,23 @@ namespace {
 using testing::HasSubstr;
 
 TEST(OpenBackend, GivesTheCpuWhereItIsAskedFor) {
-  std::string why = "old";
+  CpuReason why{"old", true};
   const auto backend = OpenBackend("cpu", {}, &why);
   ASSERT_TRUE(backend.has_value());
   EXPECT_EQ((*backend)->name(), "cpu");
-  EXPECT_EQ(why, "");
+  EXPECT_EQ(why.text, "");
+  EXPECT_FALSE(why.unexpected);
 }
 
 TEST(OpenBackend, AutoNeverFails) {
-  std::string why;
+  CpuReason why;
   const auto backend = OpenBackend("auto", {}, &why);
   ASSERT_TRUE(backend.has_value());
   if ((*backend)->name() == "cpu") {
-    EXPECT_THAT(why, HasSubstr("running on the CPU: "));
-    EXPECT_EQ(why.find('\n'), std::string::npos);
+    EXPECT_THAT(why.text, HasSubstr("running on the CPU: "));
+    EXPECT_EQ(why.text.find('\n'), std::string::npos);
   } else {
-    EXPECT_EQ(why, "");
+    EXPECT_EQ(why.text, "");
   }
 }
 
@@ -38,6 +39,27 @@ TEST(OpenBackend, NamesWhatACudaDeviceLacks) {
   EXPECT_EQ(backend.error().code, Errc::kUnavailable);
   EXPECT_EQ(backend.error().reason, "no_cuda");
   EXPECT_THAT(backend.error().message, HasSubstr("cuda:99: "));
+}
+
+TEST(OpenBackend, IsTheCpuWhereANamedDeviceIsMissing) {
+  CpuReason why;
+  const auto backend = OpenBackendOrCpu("cuda:99", {}, &why);
+  ASSERT_TRUE(backend.has_value());
+  EXPECT_EQ((*backend)->name(), "cpu");
+  EXPECT_THAT(why.text, HasSubstr("running on the CPU: cuda:99: "));
+  EXPECT_TRUE(why.unexpected);
+  EXPECT_EQ(OpenBackendOrCpu("tpu", {}, &why).error().reason, "bad_device");
+}
+
+// Where neither driver nor module is, nobody expects a device of `auto`.
+TEST(OpenBackend, AutoWithoutAModuleIsExpectedToBeTheCpu) {
+  setenv("SIGNUM_CUDA_MODULE", "/nonexistent/module.so", 1);
+  CpuReason why;
+  const auto backend = OpenBackend("auto", {}, &why);
+  unsetenv("SIGNUM_CUDA_MODULE");
+  EXPECT_EQ((*backend)->name(), "cpu");
+  EXPECT_NE(why.text, "");
+  EXPECT_FALSE(why.unexpected);
 }
 
 TEST(OpenBackend, RefusesOtherNames) {
@@ -52,11 +74,13 @@ TEST(OpenBackend, RefusesOtherNames) {
 // Only where there is a driver does the search come as far as the module.
 TEST(OpenBackend, ReportsAModuleThatIsNotThere) {
   setenv("SIGNUM_CUDA_MODULE", "/nonexistent/module.so", 1);
-  std::string why;
-  const auto backend = cuda::LoadBackend({}, &why);
+  cuda::LoadFailure failure;
+  const auto backend = cuda::LoadBackend({}, &failure);
   unsetenv("SIGNUM_CUDA_MODULE");
   EXPECT_EQ(backend, nullptr);
-  EXPECT_THAT(why, testing::AnyOf(HasSubstr("no NVIDIA driver"), HasSubstr("/nonexistent")));
+  EXPECT_FALSE(failure.present);
+  EXPECT_THAT(failure.why,
+              testing::AnyOf(HasSubstr("no NVIDIA driver"), HasSubstr("/nonexistent")));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "gpu/distill/distill.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "gpu/distill/train_state.h"
@@ -11,6 +12,8 @@
 
 namespace signum {
 namespace {
+
+using testing::HasSubstr;
 
 class DistillTest : public testing::Test {
  protected:
@@ -38,6 +41,12 @@ class DistillTest : public testing::Test {
   }
   std::string Bytes(const std::string& name) {
     return *ReadFile(dir_.path() / name, uint64_t{1} << 30);
+  }
+  // What a state file holds, whatever it is for.
+  TrainState State(const std::string& name) {
+    const GoldenFile file(dir_.path() / name);
+    return {std::stoll(file.Metadata("step")), file.Floats("scales"), file.Floats("first"),
+            file.Floats("second")};
   }
   Fidelity Before() {
     TokenRows rows = HeldOut();
@@ -98,6 +107,21 @@ TEST_F(DistillTest, GivesTheSameBytesOnAnyNumberOfThreads) {
   options_.train.seed = 1;
   ASSERT_TRUE(Run("d").has_value());
   EXPECT_NE(Bytes("a"), Bytes("d"));
+}
+
+TEST_F(DistillTest, GivesTheSameBytesOnAnyNumberOfThreadsInBf16Too) {
+  options_.train.steps = 2;
+  ASSERT_TRUE(Run("fp32").has_value());
+  backend_ = ops::MakeCpuBackend(ops::MatMulPrecision::kBf16);
+  std::vector<std::string> bytes;
+  for (const int threads : {1, 2, 3}) {
+    options_.threads = threads;
+    ASSERT_TRUE(Run("bf16").has_value());
+    bytes.push_back(Bytes("bf16"));
+  }
+  EXPECT_EQ(bytes[1], bytes[0]);
+  EXPECT_EQ(bytes[2], bytes[0]);
+  EXPECT_NE(bytes[0], Bytes("fp32"));
 }
 
 TEST_F(DistillTest, LayerwiseImprovesWithoutTraining) {
@@ -173,15 +197,23 @@ TEST_F(DistillTest, RefusesWrongTokens) {
   EXPECT_FALSE(std::filesystem::exists(dir_.path() / "out"));
 }
 
-TEST_F(DistillTest, NamesTheStepWhereTheLossIsNotANumber) {
+TEST_F(DistillTest, NamesTheStepWhereTheLossIsNotANumberAndKeepsTheLastGoodScales) {
+  options_.state_file = dir_.path() / "good";
+  const auto one_step = [](const DistillProgress& progress) { return progress.step < 1; };
+  ASSERT_EQ(Run("out", one_step).error().code, Errc::kCancelled);
   options_.train.learning_rate = 1e30;
   options_.train.column_rate = 1e30;
-  options_.state_file = dir_.path() / "state";
+  options_.state_file = dir_.path() / "bad";
   const auto report = Run();
   ASSERT_TRUE(report.has_error());
   EXPECT_EQ(report.error().reason, "loss_not_finite");
-  EXPECT_NE(report.error().message.find("step 2"), std::string::npos) << report.error().message;
+  EXPECT_THAT(report.error().message, HasSubstr("step 2"));
   EXPECT_FALSE(std::filesystem::exists(dir_.path() / "out"));
+  // The state is that of the step before, the first one here, as far as it went.
+  const TrainState kept = State("bad");
+  EXPECT_EQ(kept.step, 1);
+  EXPECT_EQ(kept.first, State("good").first) << "moments of the same first step";
+  EXPECT_EQ(kept.scales.size(), kept.first.size());
 }
 
 TEST_F(DistillTest, SaysWhichModelsItCannotRun) {

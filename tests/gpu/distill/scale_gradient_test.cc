@@ -1,68 +1,25 @@
 // The gradient of the scales against PyTorch's, and against finite differences.
 
-#include "gpu/distill/scale_gradient.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "tests/gpu/model/model_support.h"
+#include "tests/gpu/distill/trainee.h"
 
 namespace signum {
 namespace {
 
-// Loss and gradient of a delta at one batch.
-class Trainee {
- public:
-  Trainee(const std::string& fine_name, const CompressOptions& options, TokenRows rows,
-          bool keep = true)
-      : base_(OpenTiny("base")),
-        fine_(OpenTiny(fine_name)),
-        made_(base_, fine_, options),
-        teacher_(fine_),
-        student_model_(fine_, made_.student),
-        rows_(std::move(rows)),
-        hidden_(
-            *HiddenStates(teacher_.compute, teacher_.config, *teacher_.weights, rows_, NoProgress)),
-        gradient_(*ScaleGradient::Create(student_model_.compute,
-                                         {student_model_.config, *made_.student,
-                                          *student_model_.weights, *teacher_.weights->Head()},
-                                         rows_.count(), rows_.tokens, keep)) {}
-
-  double Loss(ops::Loss loss = ops::Loss::kMse) {
-    student_model_.weights->Refresh();
-    ScaleGradient::Batch batch{rows_.ids, {}};
-    for (int64_t r = 0; r < rows_.count(); ++r) {
-      batch.teacher_hidden.push_back(hidden_.data() +
-                                     r * rows_.tokens * student_model_.config.hidden);
-    }
-    return *gradient_->Run(batch, loss);
-  }
-  std::vector<float> Gradient() const {
-    return {gradient_->gradient(), gradient_->gradient() + student().scale_count()};
-  }
-  Student& student() const { return *made_.student; }
-  TestModel& model() { return student_model_; }
-
- private:
-  TestCheckpoint base_, fine_;
-  TestStudent made_;
-  TestModel teacher_, student_model_;
-  TokenRows rows_;
-  ops::Buffer<float> hidden_;
-  std::unique_ptr<ScaleGradient> gradient_;
-};
-
-CompressOptions Options(ScaleKind scales, bool exact_embeddings) {
-  CompressOptions options;
-  options.scales = scales;
-  options.exact_embeddings = exact_embeddings;
-  return options;
+Trainee OnKjv(ScaleKind scales, bool exact_embeddings, TokenRows rows, bool keep = true) {
+  TraineeOptions options;
+  options.compress.scales = scales;
+  options.compress.exact_embeddings = exact_embeddings;
+  options.keep_activations = keep;
+  return {OpenTiny("base"), OpenTiny("kjv"), options, std::move(rows)};
 }
 
 TEST(ScaleGradient, EqualsPyTorchsForScalarScales) {
   const GoldenFile golden("scale_grads.safetensors");
-  Trainee trainee("kjv", Options(ScaleKind::kTensor, true), golden.Tokens());
+  Trainee trainee = OnKjv(ScaleKind::kTensor, true, golden.Tokens());
   EXPECT_NEAR(trainee.Loss(), golden.Floats("loss")[0], 1e-3 * golden.Floats("loss")[0]);
   const std::vector<float> gradient = trainee.Gradient();
   size_t checked = 0;
@@ -80,10 +37,10 @@ TEST(ScaleGradient, EqualsPyTorchsForScalarScales) {
 TEST(ScaleGradient, IsTheSameOnAnyNumberOfThreadsAndWithActivationsRecomputed) {
   TokenRows rows = GoldenFile("scale_grads.safetensors").Tokens();
   rows.tokens = 32;
-  Trainee kept("kjv", Options(ScaleKind::kRowCol, false), rows);
+  Trainee kept = OnKjv(ScaleKind::kRowCol, false, rows);
   const double loss = kept.Loss();
   const std::vector<float> gradient = kept.Gradient();
-  Trainee recomputed("kjv", Options(ScaleKind::kRowCol, false), rows, false);
+  Trainee recomputed = OnKjv(ScaleKind::kRowCol, false, rows, false);
   EXPECT_EQ(recomputed.Loss(), loss);
   EXPECT_EQ(recomputed.Gradient(), gradient);
 }
@@ -124,7 +81,7 @@ TEST_P(FiniteDifferences, AgreeForRowAndColumnScales) {
   TokenRows rows = GoldenFile("scale_grads.safetensors").Tokens();
   rows.ids.resize(2 * 48);
   rows.tokens = 48;
-  Trainee trainee("kjv", Options(ScaleKind::kRowCol, false), rows);
+  Trainee trainee = OnKjv(ScaleKind::kRowCol, false, rows);
   for (const std::string name :
        {"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.k_proj.weight",
         "model.layers.1.self_attn.v_proj.weight", "model.layers.1.self_attn.o_proj.weight",

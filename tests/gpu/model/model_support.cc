@@ -8,9 +8,16 @@
 
 namespace signum {
 
-GoldenFile::GoldenFile(const std::string& name)
-    : file_(*MappedFile::Open(std::string(SIGNUM_TEST_DATA) + "/golden/" + name)),
-      header_(*ParseSafetensors(*file_, name)) {}
+TestCheckpoint OpenVariant(const std::string& name, const std::string& file) {
+  const std::string folder = std::string(SIGNUM_TEST_DATA) + "/golden/variants/" + name + "/";
+  return Hashed(*Checkpoint::Parse(
+      {{"config.json", *MappedFile::Open(folder + "config.json")},
+       {"model.safetensors", *MappedFile::Open(folder + file + ".safetensors")}}));
+}
+
+GoldenFile::GoldenFile(const std::filesystem::path& name)
+    : file_(*MappedFile::Open(std::filesystem::path(SIGNUM_TEST_DATA) / "golden" / name)),
+      header_(*ParseSafetensors(*file_, name.string())) {}
 
 std::string GoldenFile::Bytes(const std::string& tensor) const {
   for (const SafetensorsEntry& entry : header_.tensors) {
@@ -31,6 +38,15 @@ std::vector<float> GoldenFile::Floats(const std::string& tensor) const {
   std::vector<float> values(bytes.size() / sizeof(float));
   std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
+}
+
+std::vector<std::string> GoldenFile::NamesAfter(std::string_view prefix) const {
+  std::vector<std::string> names;
+  for (const SafetensorsEntry& entry : header_.tensors) {
+    const std::string& name = entry.info.name;
+    if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
+  }
+  return names;
 }
 
 TokenRows GoldenFile::Tokens() const {
@@ -63,6 +79,42 @@ std::vector<float> TestModel::LogitsOf(const TokenRows& rows) {
   std::vector<float> out(static_cast<size_t>(count * weights->vocabulary()));
   Logits(*backend, states.data(), *weights->Head(), count, weights->vocabulary(), config.hidden,
          out.data());
+  return out;
+}
+
+std::vector<float> TestModel::DecodedLogitsOf(const TokenRows& rows) {
+  const Sequences all{0, rows.count(), 1};
+  const RopeTable rope = *RopeTable::Create(*backend, config, rows.tokens);
+  LayerActivations acts = *LayerActivations::Create(*backend, config, all.rows());
+  std::vector<LayerCache> caches(static_cast<size_t>(config.layers));
+  for (LayerCache& cache : caches) {
+    cache.capacity = rows.tokens;
+    cache.k = *MakeBuffer<float>(*backend, rows.count() * rows.tokens * config.kv_size());
+    cache.v = *MakeBuffer<float>(*backend, rows.count() * rows.tokens * config.kv_size());
+  }
+  const auto width = static_cast<size_t>(config.hidden);
+  const auto vocabulary = static_cast<size_t>(weights->vocabulary());
+  std::vector<float> x(static_cast<size_t>(rows.count()) * width);
+  std::vector<float> inverse(static_cast<size_t>(rows.count()));
+  std::vector<float> out(rows.ids.size() * vocabulary);
+  for (int64_t t = 0; t < rows.tokens; ++t) {
+    std::vector<int32_t> newest;
+    for (int64_t r = 0; r < rows.count(); ++r) {
+      newest.push_back(rows.Row(r)[static_cast<size_t>(t)]);
+    }
+    EXPECT_FALSE(Embed(*weights, newest, x.data()).has_error());
+    for (int64_t l = 0; l < config.layers; ++l) {
+      const LayerRun run{*backend, config, rope, l, **weights->Layer(l)};
+      DecodeLayer(run, all, t, acts, caches[static_cast<size_t>(l)], x.data());
+    }
+    backend->RmsNorm({x.data(), weights->final_norm(), x.data(), inverse.data(), rows.count(),
+                      config.hidden, config.norm_eps});
+    for (int64_t r = 0; r < rows.count(); ++r) {
+      Logits(*backend, x.data() + static_cast<size_t>(r) * width, *weights->Head(), 1,
+             weights->vocabulary(), config.hidden,
+             out.data() + static_cast<size_t>(r * rows.tokens + t) * vocabulary);
+    }
+  }
   return out;
 }
 

@@ -11,13 +11,19 @@ namespace signum {
 
 inline Result<void> NoProgress(double) { return {}; }
 
-// A safetensors file of tests/data/golden.
+// tests/data/golden/variants/<name>: the base, or `file` "fine" for the fine-tune.
+TestCheckpoint OpenVariant(const std::string& name, const std::string& file = "model");
+
+// A safetensors file of tests/data/golden, or at a path of its own.
 class GoldenFile {
  public:
-  explicit GoldenFile(const std::string& name);
+  explicit GoldenFile(const std::filesystem::path& name);
   std::vector<float> Floats(const std::string& tensor) const;
   TokenRows Tokens() const;  // "tokens", I64 [rows, tokens]
   bool Has(const std::string& tensor) const;
+  std::string Metadata(const std::string& name) const { return header_.metadata.at(name); }
+  // Names of its tensors that begin so, without that beginning.
+  std::vector<std::string> NamesAfter(std::string_view prefix) const;
 
  private:
   std::string Bytes(const std::string& tensor) const;
@@ -33,6 +39,8 @@ struct TestModel {
             bool resident = true);
 
   std::vector<float> LogitsOf(const TokenRows& rows);
+  // The same, a token at a time with a cache of keys and values.
+  std::vector<float> DecodedLogitsOf(const TokenRows& rows);
 
   std::unique_ptr<ops::Backend> backend;
   Compute compute;

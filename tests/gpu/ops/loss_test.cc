@@ -67,7 +67,7 @@ void LossGradient(Backend& backend, Report& report, Loss loss, int64_t rows, int
   const Doubles got = sums.Get();
   for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
     const double expected = RowLoss(loss, {s.data() + r * n, n}, {t.data() + r * n, n});
-    report.Close(got[r], expected, 2e-6, what + ", sum of row " + std::to_string(r));
+    report.Close(got[r], expected, 3e-7, what + ", sum of row " + std::to_string(r));
   }
 }
 
@@ -103,10 +103,10 @@ void Fidelity(Backend& backend, Report& report) {
       const Row tr{t.data() + r * n, n};
       const auto target = static_cast<size_t>(targets[r]);
       const std::string what = "row " + std::to_string(r) + " of " + std::to_string(vocabulary);
-      report.Close(got[r].squared, Squared(zr, tr), 2e-6, what + ", squared");
-      report.Close(got[r].kl, Divergence(zr, tr), 5e-6, what + ", kl");
-      report.Close(got[r].nll, LogSum(zr) - zr.data[target], 2e-6, what + ", nll");
-      report.Close(got[r].teacher_nll, LogSum(tr) - tr.data[target], 2e-6, what + ", teacher");
+      report.Close(got[r].squared, Squared(zr, tr), 1e-12, what + ", squared");
+      report.Close(got[r].kl, Divergence(zr, tr), 3e-7, what + ", kl");
+      report.Close(got[r].nll, LogSum(zr) - zr.data[target], 3e-7, what + ", nll");
+      report.Close(got[r].teacher_nll, LogSum(tr) - tr.data[target], 3e-7, what + ", teacher");
       const bool same = std::max_element(zr.data, zr.data + n) - zr.data ==
                         std::max_element(tr.data, tr.data + n) - tr.data;
       report.True(got[r].same_top == same, what + ", same top");
@@ -142,7 +142,7 @@ void LogLikelihood(Backend& backend, Report& report) {
   for (size_t r = 0; r < 3; ++r) {
     const Row row{z.data() + r * n, n};
     const double expected = LogSum(row) - row.data[targets[r]];
-    report.Close(got[r], expected, 2e-6, "row " + std::to_string(r));
+    report.Close(got[r], expected, 3e-7, "row " + std::to_string(r));
   }
   report.True(std::isinf(got[3]) && got[3] > 0, "target -1");
   report.True(std::isinf(got[4]) && got[4] > 0, "target beyond the vocabulary");

@@ -188,7 +188,9 @@ TEST_F(UploadsTest, RefusesMoreThanWasDeclared) {
   std::string head = publisher_.Head("PATCH", url, headers, 0);
   head.erase(head.find("Content-Length: 0\r\n"), 19);
   connection.Send(head + "b\r\nhello world\r\n0\r\n\r\n");
-  EXPECT_EQ(connection.ReadReply().status, 413);
+  const Reply shown = connection.ReadReply();
+  EXPECT_EQ(shown.status, 413);
+  EXPECT_EQ(shown.Header("tus-resumable"), "1.0.0");
   EXPECT_EQ(OffsetOf(url), 0u);
 }
 

@@ -45,10 +45,10 @@ TEST_F(Watch, LiveNamesWhatToRun) {
   EXPECT_EQ(model["digest"], version.delta->Text());
   EXPECT_EQ(model["size"], 100);
   EXPECT_EQ(model["manifest_digest"], version.manifest->Text());
-  const std::string path = "/v1/tenants/acme/models/chat/versions/1";
-  const std::string host = "http://127.0.0.1:" + std::to_string(service_.port());
-  EXPECT_EQ(model["url"], host + path + "/delta");
-  EXPECT_EQ(model["manifest_url"], host + path + "/manifest");
+  // By digest, so that caches may keep them.
+  const std::string blobs = "http://127.0.0.1:" + std::to_string(service_.port()) + "/v1/blobs/";
+  EXPECT_EQ(model["url"], blobs + version.delta->Text());
+  EXPECT_EQ(model["manifest_url"], blobs + version.manifest->Text());
 }
 
 TEST_F(Watch, LiveIsConditional) {

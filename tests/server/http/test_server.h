@@ -67,6 +67,7 @@ class LoggingSink final : public BodySink {
     if (log_.bytes.size() > fail_after_) return Fail(Errc::kExhausted, "disk_full", "disk is full");
     return {};
   }
+  Response Refuse(const Error& error) override { return Problem(error, ""); }
   Response Finish() override {
     log_.finished = true;
     return Json(201, "{\"size\":" + std::to_string(log_.bytes.size()) + "}");

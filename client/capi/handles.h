@@ -1,0 +1,38 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "client/capi/signum.h"
+#include "client/capi/tensor_table.h"
+#include "client/node/node.h"
+
+// What the opaque handles of signum.h are.
+
+struct signum_node {
+  std::shared_ptr<signum::client::Node> node;
+};
+
+// Counted: by signum_lease_retain, and by every managed tensor over its memory. It keeps the node,
+// whose memory it reads, also after that was closed.
+struct signum_lease {
+  signum_lease(std::shared_ptr<signum::client::Node> of, signum::client::Lease taken)
+      : node(std::move(of)), lease(std::move(taken)) {}
+
+  // Built by the first who asks: an acquire on the way of a request costs a look-up.
+  const signum::client::TensorTable& table() const {
+    std::call_once(once, [this] { built.emplace(*lease->delta); });
+    return *built;
+  }
+
+  std::atomic<uint64_t> references{1};
+  std::shared_ptr<signum::client::Node> node;
+  signum::client::Lease lease;
+  std::string digest{lease->live.digest.Text()};
+  std::string base_digest{lease->live.base_digest.Text()};
+  mutable std::once_flag once;
+  mutable std::optional<signum::client::TensorTable> built;
+};
