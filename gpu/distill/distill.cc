@@ -98,11 +98,7 @@ class Distillation {
  public:
   Distillation(Session& session, const DistillOptions& options, const Reporter& report,
                std::string key)
-      : session_(session),
-        options_(options),
-        report_(report),
-        key_(std::move(key)),
-        backend_(session.compute.backend) {}
+      : session_(session), options_(options), report_(report), key_(std::move(key)) {}
 
   Result<void> Run(DistillReport& out) {
     SIGNUM_TRY(FindRows());
@@ -235,7 +231,6 @@ class Distillation {
   const DistillOptions& options_;
   const Reporter& report_;
   const std::string key_;
-  ops::Backend& backend_;
   TokenRows all_, training_, held_out_;
   std::optional<TrainState> resumed_;
 };
