@@ -1,6 +1,5 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,25 +9,11 @@
 
 #include "client/capi/boundary.h"
 #include "client/capi/handles.h"
+#include "client/node/node_defaults.h"
 #include "storage/base/name.h"
 
 namespace signum::client {
 namespace {
-
-uint64_t HalfOfMemory() {
-  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) / 2;
-}
-
-// The host's name, made fit to be a node's.
-std::string HostName() {
-  char text[64] = {};
-  ::gethostname(text, sizeof(text) - 1);
-  std::string name(text);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return CheckName("node", name) ? name : "node";
-}
 
 Result<NodeOptions> ReadOptions(const signum_node_options& theirs) {
   const signum_node_options given = ReadStruct(theirs);

@@ -2,7 +2,6 @@
 // both down.
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "client/exit_code.h"
 #include "client/node/node.h"
+#include "client/node/node_defaults.h"
 #include "client/node/node_service.h"
 #include "client/node/serve/openai_routes.h"
 #include "client/node/serve/serving.h"
@@ -31,21 +31,6 @@ struct Flags {
   std::string port_file;
   double fetch_window = 0;  // seconds
 };
-
-uint64_t HalfOfMemory() {
-  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) / 2;
-}
-
-// The host's name, made fit to be a node's.
-std::string HostName() {
-  char text[64] = {};
-  ::gethostname(text, sizeof(text) - 1);
-  std::string name(text);
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return CheckName("node", name) ? name : "node";
-}
 
 // Where users keep caches (XDG). Each node has its own there.
 Result<std::string> DefaultCache(const std::string& node) {

@@ -11,6 +11,7 @@
 
 #include "client/capi/dlpack.h"
 #include "tests/client/node/fake_registry.h"
+#include "tests/support/eventually.h"
 #include "tests/support/temp_dir.h"
 
 // libsignum.so as an engine uses it, against a registry that does what it is told.
@@ -20,15 +21,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
-
-bool Eventually(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
-  while (std::chrono::steady_clock::now() < end) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(milliseconds{5});
-  }
-  return holds();
-}
 
 class Capi : public testing::Test {
  protected:

@@ -9,6 +9,7 @@
 
 #include "client/node/node_service.h"
 #include "tests/client/node/fake_registry.h"
+#include "tests/support/eventually.h"
 #include "tests/support/result_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -20,15 +21,6 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
-
-bool Eventually(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
-  while (std::chrono::steady_clock::now() < end) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(milliseconds{5});
-  }
-  return holds();
-}
 
 class NodeTest : public testing::Test {
  protected:
