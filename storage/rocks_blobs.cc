@@ -164,32 +164,52 @@ class RocksBlobSource final : public ByteSource {
     while (!out.empty()) {
       const uint64_t chunk = offset / kBlobChunkBytes;
       const uint64_t within = offset % kBlobChunkBytes;
-      const uint64_t length = std::min(kBlobChunkBytes, size_ - chunk * kBlobChunkBytes);
-      const size_t take = std::min<uint64_t>(out.size(), length - within);
-      SIGNUM_TRY(ReadChunk(static_cast<uint32_t>(chunk), within, length, out.first(take)));
+      const size_t take = std::min<uint64_t>(out.size(), LengthOf(chunk) - within);
+      // Only a chunk that is read in part is worth caching: its rest is likely to be asked for
+      // next.
+      rocksdb::PinnableSlice value;
+      SIGNUM_TRY(Get(chunk, take < LengthOf(chunk), &value));
+      std::memcpy(out.data(), value.data() + within, take);
       out = out.subspan(take);
       offset += take;
     }
     return {};
   }
 
+  // Cached whole: what is sent to one is likely to be sent to the next.
+  Result<HeldBytes> Hold(uint64_t offset, uint64_t most) const override {
+    SIGNUM_TRY(CheckRange(offset, 1, size_));
+    const auto chunk = std::make_shared<Chunk>();
+    chunk->database = database_;
+    SIGNUM_TRY(Get(offset / kBlobChunkBytes, true, &chunk->value));
+    const ConstBytes rest = chunk->bytes().subspan(offset % kBlobChunkBytes);
+    return HeldBytes{rest.first(std::min<uint64_t>(rest.size(), most)), chunk};
+  }
+
  private:
-  // Only a chunk that is read in part is worth caching: its rest is likely to be asked for next.
-  Result<void> ReadChunk(uint32_t chunk, uint64_t within, uint64_t length, MutableBytes out) const {
-    rocksdb::ReadOptions options;
-    options.fill_cache = out.size() < length;
-    SIGNUM_ASSIGN(const auto session, database_->Use());
+  // A chunk in the block cache, or of its own where the cache has no room. The cache outlives it.
+  struct Chunk {
+    std::shared_ptr<RocksDatabase> database;
     rocksdb::PinnableSlice value;
-    const rocksdb::Status status =
-        session.db().Get(options, session.blobs(), ToSlice(KeyOf(number_, chunk)), &value);
+    ConstBytes bytes() const { return AsBytes(std::string_view(value.data(), value.size())); }
+  };
+
+  uint64_t LengthOf(uint64_t chunk) const {
+    return std::min(kBlobChunkBytes, size_ - chunk * kBlobChunkBytes);
+  }
+
+  Result<void> Get(uint64_t chunk, bool fill_cache, rocksdb::PinnableSlice* value) const {
+    rocksdb::ReadOptions options;
+    options.fill_cache = fill_cache;
+    SIGNUM_ASSIGN(const auto session, database_->Use());
+    const BlobKey key = KeyOf(number_, static_cast<uint32_t>(chunk));
+    const rocksdb::Status status = session.db().Get(options, session.blobs(), ToSlice(key), value);
     if (!status.ok()) return FromRocks(status, "read blob " + std::to_string(number_));
-    if (value.size() != length) {
-      return Fail(Errc::kCorrupt, "store_corrupt",
-                  "blob " + std::to_string(number_) + " chunk " + std::to_string(chunk) + " has " +
-                      std::to_string(value.size()) + " bytes, not " + std::to_string(length));
-    }
-    std::copy_n(reinterpret_cast<const std::byte*>(value.data()) + within, out.size(), out.data());
-    return {};
+    if (value->size() == LengthOf(chunk)) return {};
+    return Fail(Errc::kCorrupt, "store_corrupt",
+                "blob " + std::to_string(number_) + " chunk " + std::to_string(chunk) + " has " +
+                    std::to_string(value->size()) + " bytes, not " +
+                    std::to_string(LengthOf(chunk)));
   }
 
   std::shared_ptr<RocksDatabase> database_;

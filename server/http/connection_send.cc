@@ -13,6 +13,7 @@ using boost::asio::awaitable;
 namespace {
 
 constexpr size_t kPiece = 512 * 1024;
+constexpr size_t kHeld = 1024 * 1024;  // a chunk of the store
 constexpr size_t kJoined = 64 * 1024;  // bodies up to this go out in one write with the head
 
 // The pages that hold `bytes`, whole.
@@ -23,9 +24,9 @@ std::pair<void*, size_t> Pages(ConstBytes bytes) {
   return {reinterpret_cast<void*>(begin), end - begin};
 }
 
-Result<void> ReadGuarded(const ByteSource& source, uint64_t offset, std::string* out) {
+Result<HeldBytes> HoldGuarded(const ByteSource& source, uint64_t offset, uint64_t most) {
   try {
-    return source.Read(offset, {reinterpret_cast<std::byte*>(out->data()), out->size()});
+    return source.Hold(offset, most);
   } catch (const std::exception& failure) {
     return Fail(Errc::kInternal, "internal", std::string("internal error: ") + failure.what());
   }
@@ -108,33 +109,30 @@ awaitable<bool> Connection::SendView(ConstBytes view) {
   co_return true;
 }
 
-// Reads the next piece while the last one is written. The first one is read before the head goes
+// Holds the next piece while the last one is written. The first one is held before the head goes
 // out, so that a source that fails at once still gets its problem document; one that fails later
 // breaks the connection off, which the client sees by the length.
 awaitable<bool> Connection::SendPieces(Exchange& exchange, const SourceBody& body,
                                        const std::string& head) {
-  std::string arriving;
-  std::string sending;
   uint64_t offset = body.offset;
   const uint64_t end = body.offset + body.length;
-  Result<void> outcome;
-  const std::function<void()> read = [&] {
-    arriving.resize(static_cast<size_t>(std::min<uint64_t>(kPiece, end - offset)));
-    outcome = ReadGuarded(*body.source, offset, &arriving);
+  Result<HeldBytes> arriving = HeldBytes{};
+  const std::function<void()> hold = [&] {
+    arriving = HoldGuarded(*body.source, offset, std::min<uint64_t>(kHeld, end - offset));
   };
-  co_await OnPool(read);
-  if (!outcome) {
-    exchange.response = Problem(outcome.error(), exchange.request.id);
+  co_await OnPool(hold);
+  if (!arriving) {
+    exchange.response = Problem(arriving.error(), exchange.request.id);
     exchange.status = exchange.response->status;
     co_return co_await SendWhole(exchange);
   }
   bool open = co_await stream_.Write(AsBytes(head), true);
-  while (open && outcome) {
-    offset += arriving.size();
-    std::swap(arriving, sending);
+  while (open && arriving) {
+    const HeldBytes sending = std::move(*arriving);
+    offset += sending.bytes.size();
     Job job;
-    if (offset < end) Launch(&job, read);
-    open = co_await stream_.Write(AsBytes(sending), offset < end);
+    if (offset < end) Launch(&job, hold);
+    open = co_await stream_.Write(sending.bytes, offset < end);
     co_await Join(job);
     if (offset == end) co_return open;
   }

@@ -13,6 +13,13 @@ Result<void> CheckRange(uint64_t offset, uint64_t length, uint64_t size) {
   return {};
 }
 
+Result<HeldBytes> ByteSource::Hold(uint64_t offset, uint64_t most) const {
+  SIGNUM_TRY(CheckRange(offset, 1, size()));
+  const auto bytes = std::make_shared<std::string>(std::min(most, size() - offset), '\0');
+  SIGNUM_TRY(Read(offset, {reinterpret_cast<std::byte*>(bytes->data()), bytes->size()}));
+  return HeldBytes{AsBytes(*bytes), bytes};
+}
+
 Result<void> MemorySource::Read(uint64_t offset, MutableBytes out) const {
   SIGNUM_TRY(CheckRange(offset, out.size(), bytes_.size()));
   if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
@@ -27,6 +34,11 @@ Result<void> SliceSource::Read(uint64_t offset, MutableBytes out) const {
 ConstBytes SliceSource::View() const {
   const ConstBytes all = whole_->View();
   return all.empty() ? all : all.subspan(offset_, size_);
+}
+
+Result<HeldBytes> SliceSource::Hold(uint64_t offset, uint64_t most) const {
+  SIGNUM_TRY(CheckRange(offset, 1, size_));
+  return whole_->Hold(offset_ + offset, std::min(most, size_ - offset));
 }
 
 ConcatSource::ConcatSource(std::vector<std::shared_ptr<const ByteSource>> parts)

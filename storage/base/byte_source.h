@@ -9,6 +9,12 @@
 
 namespace signum {
 
+// Bytes in memory, valid as long as `owner` is.
+struct HeldBytes {
+  ConstBytes bytes;
+  std::shared_ptr<const void> owner;
+};
+
 // Immutable bytes that can be read at random: a mapped file, a stored object, a checkpoint file
 // that is put together or rebuilt as it is read. Thread-safe: several threads may read at once.
 class ByteSource {
@@ -24,6 +30,11 @@ class ByteSource {
   // The bytes themselves where the source holds them in (mapped) memory, else an empty span. Valid
   // as long as the source.
   virtual ConstBytes View() const { return {}; }
+
+  // From one byte to `most` bytes at `offset`, where they lie in memory if the source can keep them
+  // there (a cached block of the store), else read into memory of their own. Errors as Read's;
+  // nothing may be asked for at size().
+  virtual Result<HeldBytes> Hold(uint64_t offset, uint64_t most) const;
 };
 
 // Bytes owned in memory.
@@ -46,6 +57,7 @@ class SliceSource final : public ByteSource {
   uint64_t size() const override { return size_; }
   Result<void> Read(uint64_t offset, MutableBytes out) const override;
   ConstBytes View() const override;
+  Result<HeldBytes> Hold(uint64_t offset, uint64_t most) const override;
 
  private:
   std::shared_ptr<const ByteSource> whole_;

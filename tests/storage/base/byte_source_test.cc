@@ -32,6 +32,16 @@ TEST(MemorySource, ReadsWithinItsBytes) {
   EXPECT_EQ(AsText(source->View()), "hello");
 }
 
+TEST(ByteSource, HoldsWhatIsThere) {
+  const auto source = Memory("hello");
+  EXPECT_EQ(AsText(source->Hold(1, 3)->bytes), "ell");
+  EXPECT_EQ(AsText(source->Hold(1, 99)->bytes), "ello");
+  EXPECT_THAT(source->Hold(5, 1), FailsWith(Errc::kInvalid, "out_of_range", ""));
+  const SliceSource slice(source, 1, 3);
+  EXPECT_EQ(AsText(slice.Hold(1, 99)->bytes), "ll");  // though the whole has one more
+  EXPECT_THAT(slice.Hold(3, 1), FailsWith(Errc::kInvalid, "out_of_range", ""));
+}
+
 TEST(SliceSource, IsAWindow) {
   const SliceSource slice(Memory("hello world"), 6, 4);
   EXPECT_EQ(slice.size(), 4U);

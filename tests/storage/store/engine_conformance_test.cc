@@ -131,6 +131,33 @@ TEST_P(EngineConformance, ReadsRanges) {
   EXPECT_THAT(blob->Read(bytes.size(), one), FailsWith(Errc::kInvalid, "out_of_range", ""));
 }
 
+TEST_P(EngineConformance, HoldsRangesInMemory) {
+  const std::string bytes = RandomBytes(2 * kBlobChunkBytes + 77, 6);
+  const auto blob = *engine_->OpenBlob(WriteBlob(*engine_, bytes));
+  std::string all;
+  while (all.size() < bytes.size()) {
+    const auto held = blob->Hold(all.size(), UINT64_MAX);
+    ASSERT_THAT(held, Ok());
+    ASSERT_FALSE(held->bytes.empty());
+    all += AsText(held->bytes);
+  }
+  EXPECT_TRUE(all == bytes);
+  const auto held = blob->Hold(kBlobChunkBytes - 3, 2);
+  ASSERT_THAT(held, Ok());
+  EXPECT_EQ(AsText(held->bytes), bytes.substr(kBlobChunkBytes - 3, 2));
+  EXPECT_THAT(blob->Hold(bytes.size(), 1), FailsWith(Errc::kInvalid, "out_of_range", ""));
+}
+
+TEST_P(EngineConformance, HeldBytesOutliveTheEngine) {
+  const std::string bytes = RandomBytes(1000, 7);
+  auto blob = *engine_->OpenBlob(WriteBlob(*engine_, bytes));
+  const auto held = blob->Hold(10, 900);
+  ASSERT_THAT(held, Ok());
+  blob.reset();
+  engine_.Close();
+  EXPECT_EQ(AsText(held->bytes), bytes.substr(10, 900));
+}
+
 TEST_P(EngineConformance, LeavesNothingOfAnUnsealedBlob) {
   const EngineUsage before = *engine_->Usage();
   {
