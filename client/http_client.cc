@@ -146,7 +146,7 @@ std::string_view HttpResponse::Header(std::string_view lower_case_name) const {
 struct HttpClient::State {
   CURL* easy = nullptr;
   CURLM* multi = nullptr;
-  std::string ca_file;
+  ClientTls tls;
   char error[CURL_ERROR_SIZE] = {};
 
   ~State() {
@@ -154,6 +154,9 @@ struct HttpClient::State {
     curl_multi_cleanup(multi);
   }
 
+  void SetFile(CURLoption option, const std::string& path) {
+    if (!path.empty()) curl_easy_setopt(easy, option, path.c_str());
+  }
   void Prepare(Transfer& transfer, HeaderList& headers);
   CURLcode Perform(const std::stop_token& stop);
 };
@@ -171,7 +174,9 @@ void HttpClient::State::Prepare(Transfer& transfer, HeaderList& headers) {
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 512L * 1024);
   curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 1024L * 1024);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, 10L);
-  if (!ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file.c_str());
+  SetFile(CURLOPT_CAINFO, tls.ca_file);
+  SetFile(CURLOPT_SSLCERT, tls.cert_file);
+  SetFile(CURLOPT_SSLKEY, tls.key_file);
   if (request.timeout.count() > 0) {
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, static_cast<long>(request.timeout.count()));
   } else {
@@ -229,11 +234,11 @@ CURLcode HttpClient::State::Perform(const std::stop_token& stop) {
   return result;
 }
 
-HttpClient::HttpClient(std::string ca_file) : state_(std::make_unique<State>()) {
+HttpClient::HttpClient(ClientTls tls) : state_(std::make_unique<State>()) {
   InitCurlOnce();
   state_->easy = curl_easy_init();
   state_->multi = curl_multi_init();
-  state_->ca_file = std::move(ca_file);
+  state_->tls = std::move(tls);
 }
 
 HttpClient::~HttpClient() = default;

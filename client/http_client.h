@@ -47,12 +47,17 @@ struct HttpRequest {
   std::stop_token stop;                    // ends the call at once with Errc::kCancelled
 };
 
+// PEM files of https. Empty `ca_file`: the system's certificates are trusted; empty `cert_file`: no
+// certificate of the client's own. `key_file` may be empty where `cert_file` holds the key too.
+struct ClientTls {
+  std::string ca_file, cert_file, key_file;
+};
+
 // HTTP/1.1 and TLS through libcurl. One connection, kept between calls; one thread at a time.
 // Follows no redirects, so that a token is never sent to another host.
 class HttpClient {
  public:
-  // `ca_file`: PEM certificates to trust instead of the system's; empty for those.
-  explicit HttpClient(std::string ca_file = {});
+  explicit HttpClient(ClientTls tls = {});
   ~HttpClient();
   HttpClient(HttpClient&&) noexcept;
   HttpClient& operator=(HttpClient&&) noexcept;

@@ -64,8 +64,7 @@ struct Registry::Call {
   bool conditional = false;  // 304 is a success
 };
 
-Registry::Registry(RegistryOptions options)
-    : options_(std::move(options)), http_(options_.ca_file) {}
+Registry::Registry(RegistryOptions options) : options_(std::move(options)), http_(options_.tls) {}
 
 Result<HttpResponse> Registry::Send(HttpRequest request) {
   SIGNUM_ASSIGN(request.url, ResolveUrl(options_.url, request.url));

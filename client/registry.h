@@ -20,9 +20,9 @@
 namespace signum::client {
 
 struct RegistryOptions {
-  std::string url;      // "http://127.0.0.1:8080"
-  std::string token;    // empty: none is sent
-  std::string ca_file;  // PEM certificates to trust instead of the system's
+  std::string url;    // "http://127.0.0.1:8080"
+  std::string token;  // empty: none is sent
+  ClientTls tls;
   RetryPolicy retry{Millis{200}, Millis{5'000}, 5};  // of a quick call
   // Of what took or takes long: uploads, downloads, followed jobs, creating bases and versions. It
   // outlasts a restart of the registry; progress earns the tries anew.

@@ -34,6 +34,7 @@ struct App {
   const SigningKey& signing_key;
   Metrics& metrics;
   bool auth = true;                    // false: --no-auth, everyone is an admin
+  bool node_certificates = false;      // nodes' tokens work with a client certificate alone
   std::atomic<bool> draining = false;  // set when the server begins to stop: /readyz answers 503
   std::atomic<const http::Server*> server = nullptr;  // once it runs: what /metrics asks
 };

@@ -57,8 +57,10 @@ void AddServerOptions(CLI::App& app, RawFlags& raw, Config& config) {
             "File that gets the bound port once the server answers");
   AddOption(app, "--role", raw.roles, "What to do here: api, worker or both")
       ->capture_default_str();
-  AddOption(app, "--tls-cert", config.tls_cert, "PEM certificate chain; needs --tls-key");
-  AddOption(app, "--tls-key", config.tls_key, "PEM private key; needs --tls-cert");
+  AddOption(app, "--tls-cert", config.tls.cert, "PEM certificate chain; needs --tls-key");
+  AddOption(app, "--tls-key", config.tls.key, "PEM private key; needs --tls-cert");
+  AddOption(app, "--tls-client-ca", config.tls.client_ca,
+            "PEM certificates that sign clients'; nodes' tokens then work with such a one alone");
   app.add_flag("--no-auth", raw.no_auth,
                "Everyone is an admin; only on a loopback address [SIGNUM_NO_AUTH]");
   AddOption(app, "--log", raw.log, "Form of the logs: json, text or off (no access log)")
@@ -142,8 +144,11 @@ Result<void> CheckDevice(std::string_view device) {
 }
 
 Result<void> CheckTogether(const Config& config) {
-  if (config.tls_cert.empty() != config.tls_key.empty()) {
+  if (config.tls.cert.empty() != config.tls.key.empty()) {
     return Fail(Errc::kInvalid, "bad_tls", "--tls-cert and --tls-key go together");
+  }
+  if (config.tls.cert.empty() && !config.tls.client_ca.empty()) {
+    return Fail(Errc::kInvalid, "bad_tls", "--tls-client-ca needs --tls-cert");
   }
   if (!config.auth && !IsLoopback(config.address)) {
     return Fail(Errc::kInvalid, "no_auth_needs_loopback",

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "server/access_log.h"
+#include "server/http/tls.h"
 #include "storage/base/result.h"
 #include "storage/uploads.h"
 
@@ -23,7 +24,7 @@ struct Config {
   bool api = true;
   bool worker = true;
   std::string device = "auto";
-  std::string tls_cert, tls_key;
+  http::TlsFiles tls;
   bool auth = true;
   LogFormat log = LogFormat::kJson;
   int io_threads = 0;    // 0: one a core

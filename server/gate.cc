@@ -74,6 +74,10 @@ Result<Principal> Authenticate(const App& app, const http::Request& request) {
                 "the Authorization header must be: Bearer <token>");
   }
   SIGNUM_ASSIGN(TokenRecord record, app.accounts.Authenticate(token));
+  if (record.role == Role::kNode && app.node_certificates && !request.client_verified) {
+    return Fail(Errc::kDenied, "certificate_required",
+                "a node's token works here only over TLS with a client certificate");
+  }
   return Principal{std::move(record.id), record.role, std::move(record.tenants)};
 }
 

@@ -29,6 +29,7 @@ sigset_t BlockSignals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
@@ -39,8 +40,7 @@ http::ServerOptions ServerOptionsOf(const Config& config) {
   options.port = config.port;
   options.io_threads = config.io_threads;
   options.pool_threads = config.pool_threads;
-  options.tls_cert = config.tls_cert;
-  options.tls_key = config.tls_key;
+  options.tls = config.tls;
   options.header_timeout = config.header_timeout;
   options.body_timeout = config.body_timeout;
   return options;
@@ -106,13 +106,28 @@ std::chrono::milliseconds SweepInterval(const Config& config) {
 Result<void> Announce(const Config& config, const http::Server& server) {
   const std::string host =
       config.address.find(':') == std::string::npos ? config.address : "[" + config.address + "]";
-  spdlog::info("listening on {}://{}:{}, data in {}", config.tls_cert.empty() ? "http" : "https",
+  spdlog::info("listening on {}://{}:{}, data in {}", config.tls.cert.empty() ? "http" : "https",
                host, server.port(), config.data.string());
-  if (config.tls_cert.empty() && !IsLoopback(config.address)) {
+  if (config.tls.cert.empty() && !IsLoopback(config.address)) {
     spdlog::warn("tokens cross the network in the clear: use --tls-cert, or a proxy that ends TLS");
   }
   if (config.port_file.empty()) return {};
   return WriteFileAtomically(config.port_file, AsBytes(std::to_string(server.port()) + "\n"));
+}
+
+// SIGHUP reads the certificates anew; gives the signal that ends the program.
+int AwaitStop(const sigset_t& signals, http::Server& server) {
+  for (;;) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal != SIGHUP) return signal;
+    const auto loaded = server.ReloadTls();
+    if (loaded.has_error()) {
+      spdlog::error("SIGHUP: the certificates stay as they were: {}", loaded.error().message);
+    } else {
+      spdlog::info("SIGHUP: read the certificates anew");
+    }
+  }
 }
 
 Result<void> Run(const Config& config) {
@@ -122,6 +137,7 @@ Result<void> Run(const Config& config) {
   SIGNUM_ASSIGN(const auto registry,
                 Registry::Open(config.data, config.uploads, clock, config.auth));
   App& app = registry->app();
+  app.node_certificates = !config.tls.client_ca.empty();
   SIGNUM_ASSIGN(const auto token_file, registry->EnsureAdminToken());
   if (token_file) spdlog::info("wrote an admin token to {}", token_file->string());
   SIGNUM_ASSIGN(const auto worker, StartWorker(config, *registry));
@@ -131,8 +147,7 @@ Result<void> Run(const Config& config) {
   const Periodic sweeper(SweepInterval(config), [&app] { Sweep(app); });
   SIGNUM_TRY(Announce(config, *server));
 
-  int signal = 0;
-  sigwait(&signals, &signal);
+  const int signal = AwaitStop(signals, *server);
   spdlog::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
   app.draining = true;
   server->Stop(config.drain);

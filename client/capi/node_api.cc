@@ -23,7 +23,7 @@ Result<NodeOptions> ReadOptions(const signum_node_options& theirs) {
   NodeOptions out;
   out.registry_url = given.registry_url;
   out.token = TextOr(given.token, "");
-  out.ca_file = TextOr(given.ca_file, "");
+  out.tls.ca_file = TextOr(given.ca_file, "");
   out.cache_directory = given.cache_directory;
   out.cache_bytes = given.cache_bytes;
   out.memory_bytes = given.memory_bytes != 0 ? given.memory_bytes : HalfOfMemory();

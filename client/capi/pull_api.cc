@@ -22,7 +22,7 @@ Result<PullRequest> ReadRequest(const signum_pull_options& theirs) {
   PullRequest out;
   out.registry.url = given.registry_url;
   out.registry.token = TextOr(given.token, "");
-  out.registry.ca_file = TextOr(given.ca_file, "");
+  out.registry.tls.ca_file = TextOr(given.ca_file, "");
   SIGNUM_TRY(UrlOrigin(out.registry.url));
   SIGNUM_ASSIGN(out.model, ModelRef::Parse(given.model));
   out.directory = given.directory;

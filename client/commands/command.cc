@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/exit_code.h"
+#include "client/tls_options.h"
 #include "client/upload.h"
 
 namespace signum::client {
@@ -42,7 +43,7 @@ Result<std::unique_ptr<Registry>> CommandContext::Connect() const {
   RegistryOptions options;
   options.url = registry_url;
   options.token = token;
-  options.ca_file = ca_file;
+  options.tls = tls;
   return std::make_unique<Registry>(std::move(options));
 }
 
@@ -52,8 +53,7 @@ void AddSharedFlags(CLI::App& app, CommandContext& context) {
   app.add_option("--registry", context.registry_url, "URL of the registry")
       ->envname("SIGNUM_REGISTRY");
   app.add_option("--token", context.token, "Access token")->envname("SIGNUM_TOKEN");
-  app.add_option("--ca-file", context.ca_file, "PEM certificates to trust for https")
-      ->envname("SIGNUM_CA_FILE");
+  AddTlsOptions(app, context.tls);
   app.add_flag("--json", context.json, "Print results as JSON");
 }
 

@@ -20,7 +20,7 @@ namespace signum::client {
 struct CommandContext {
   std::string registry_url;
   std::string token;
-  std::string ca_file;
+  ClientTls tls;
   bool json = false;
 
   // Errc::kInvalid "no_registry" where neither --registry nor SIGNUM_REGISTRY is given.

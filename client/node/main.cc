@@ -15,6 +15,7 @@
 #include "client/node/node_service.h"
 #include "client/node/serve/openai_routes.h"
 #include "client/node/serve/serving.h"
+#include "client/tls_options.h"
 #include "server/http/server.h"
 #include "storage/base/file.h"
 #include "storage/base/name.h"
@@ -67,8 +68,7 @@ void Declare(CLI::App& app, Flags& flags) {
       ->envname("SIGNUM_REGISTRY")
       ->required();
   app.add_option("--token", node.token, "Token of role node")->envname("SIGNUM_TOKEN");
-  app.add_option("--ca-file", node.ca_file, "PEM certificates to trust for https")
-      ->envname("SIGNUM_CA_FILE");
+  AddTlsOptions(app, node.tls);
   app.add_option("--tenant", node.tenants, "A tenant to serve; repeat for more")->required();
   app.add_option("--cache", node.cache_directory,
                  "Directory of the local cache (default: the user's cache, signum-node/NAME)");

@@ -58,7 +58,7 @@ std::unique_ptr<Registry> Node::NewRegistry(const RetryPolicy& retry,
   RegistryOptions options;
   options.url = options_.registry_url;
   options.token = options_.token;
-  options.ca_file = options_.ca_file;
+  options.tls = options_.tls;
   options.retry = retry;
   options.patience = retry;
   options.stop = stop;

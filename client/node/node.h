@@ -29,7 +29,8 @@ namespace signum::client {
 
 struct NodeOptions {
   std::string name;
-  std::string registry_url, token, ca_file;
+  std::string registry_url, token;
+  ClientTls tls;
   std::vector<std::string> tenants;
   std::string device = "cpu";
   uint64_t memory_bytes = 0;

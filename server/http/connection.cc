@@ -47,7 +47,7 @@ Connection::Connection(std::shared_ptr<asio::io_context> io, Shared& shared, Mut
     : io_(std::move(io)),
       shared_(shared),
       scratch_(scratch),
-      stream_(std::move(socket), shared.tls.get()),
+      stream_(std::move(socket), shared.tls.Current().get()),
       event_(*io_),
       peer_(std::move(peer)) {}
 
@@ -166,6 +166,7 @@ std::optional<Refusal> Connection::Admit(Exchange& exchange, RequestHead& head) 
   request.content_length = head.content_length;
   request.chunked = head.chunked;
   request.peer = peer_;
+  request.client_verified = stream_.client_verified();
   const auto caller_id = request.Header("x-request-id");
   request.id =
       SaneId(caller_id) ? std::string(caller_id) : shared_.id_prefix + HexCount(shared_.next_id++);

@@ -25,7 +25,7 @@ struct Shared {
   ServerOptions options;
   Router router;
   Server::Hooks hooks;
-  TlsContext tls;
+  TlsKeeper tls;
   std::string id_prefix;  // of the request ids made here: differs from start to start
   Pool pool;
   std::atomic<uint64_t> connections{0};

@@ -34,7 +34,8 @@ struct Request {
   std::string body;             // buffered routes only, at most the route's limit
   uint64_t content_length = 0;  // declared; 0 where none
   bool chunked = false;
-  std::any caller;  // what Hooks::gate found out about the caller
+  bool client_verified = false;  // the connection's client showed a certificate that holds
+  std::any caller;               // what Hooks::gate found out about the caller
 
   // The one value of a header, or empty. Repeated headers that must not repeat were refused before.
   std::string_view Header(std::string_view lower_case_name) const;

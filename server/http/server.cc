@@ -180,6 +180,11 @@ class IoThread {
   std::thread thread_;
 };
 
+Result<void> LoadTls(Shared& shared) {
+  if (shared.options.tls.cert.empty()) return {};
+  return shared.tls.Load(shared.options.tls);
+}
+
 class RunningServer final : public Server {
  public:
   RunningServer(std::unique_ptr<Shared> shared, std::vector<std::unique_ptr<IoThread>> threads,
@@ -191,6 +196,8 @@ class RunningServer final : public Server {
 
   uint16_t port() const override { return port_; }
   uint64_t connections() const override { return shared_->connections; }
+
+  Result<void> ReloadTls() override { return LoadTls(*shared_); }
 
   void Stop(milliseconds grace) override {
     const std::lock_guard lock(stopping_);
@@ -231,12 +238,8 @@ ServerOptions WithDefaults(ServerOptions options) {
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& given, Router router,
                                               Hooks hooks) {
   const ServerOptions options = WithDefaults(given);
-  TlsContext tls;
-  if (options.tls_cert.empty() != options.tls_key.empty()) {
+  if (options.tls.cert.empty() != options.tls.key.empty()) {
     return Fail(Errc::kInvalid, "bad_tls_options", "TLS needs a certificate and a key, or neither");
-  }
-  if (!options.tls_cert.empty()) {
-    SIGNUM_ASSIGN(tls, MakeTlsContext(options.tls_cert, options.tls_key));
   }
   boost::system::error_code error;
   const auto address = asio::ip::make_address(options.address, error);
@@ -244,8 +247,13 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& given, Router
   std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets without MSG_NOSIGNAL
 
   const auto& o = options;
-  std::unique_ptr<Shared> shared(new Shared{o, std::move(router), std::move(hooks), std::move(tls),
-                                            RandomPrefix(), Pool(o.pool_threads, o.max_queued)});
+  std::unique_ptr<Shared> shared(new Shared{o,
+                                            std::move(router),
+                                            std::move(hooks),
+                                            {},
+                                            RandomPrefix(),
+                                            Pool(o.pool_threads, o.max_queued)});
+  SIGNUM_TRY(LoadTls(*shared));
   tcp::endpoint endpoint(address, options.port);
   std::vector<std::unique_ptr<IoThread>> threads;
   for (int i = 0; i < options.io_threads; ++i) {

@@ -8,6 +8,7 @@
 
 #include "server/http/message.h"
 #include "server/http/router.h"
+#include "server/http/tls.h"
 
 namespace signum::http {
 
@@ -17,8 +18,8 @@ struct ServerOptions {
   int io_threads = 0;    // 0: one a core
   int pool_threads = 0;  // blocking work; 0: 4 × cores, at least 8
   uint64_t max_queued =
-      0;  // requests waiting for a pool thread; above it 503; 0: 128 × pool_threads
-  std::string tls_cert, tls_key;          // PEM files; both or none. TLS 1.2 and 1.3
+      0;         // requests waiting for a pool thread; above it 503; 0: 128 × pool_threads
+  TlsFiles tls;  // certificate and key, or neither
   uint64_t max_header_bytes = 32 * 1024;  // 431 above it
   uint64_t max_connections = 20'000;      // above it: 503 and closed
   std::chrono::milliseconds header_timeout{
@@ -56,6 +57,9 @@ class Server {
   virtual ~Server() = default;  // as Stop with no grace
   virtual uint16_t port() const = 0;
   virtual uint64_t connections() const = 0;
+  // Reads the TLS files anew, for connections from now on. An error changes nothing. Plain:
+  // nothing.
+  virtual Result<void> ReloadTls() = 0;
   // Stops accepting, ends idle connections and waiting polls at once, lets running requests end for
   // at most `grace`, then closes them. Returns when no connection is left.
   virtual void Stop(std::chrono::milliseconds grace) = 0;

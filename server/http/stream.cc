@@ -100,6 +100,11 @@ awaitable<bool> Stream::WaitFor(Io want, SteadyTime deadline) {
   co_return !error && !timed_out_ && !aborted_;
 }
 
+bool Stream::client_verified() const {
+  return tls_ != nullptr && SSL_get0_peer_certificate(tls_.get()) != nullptr &&
+         SSL_get_verify_result(tls_.get()) == X509_V_OK;
+}
+
 awaitable<bool> Stream::WaitReadable(SteadyTime deadline) {
   if (tls_ && SSL_has_pending(tls_.get()) == 1) co_return true;
   co_return co_await WaitFor(Io::kWantRead, deadline);

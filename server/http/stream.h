@@ -57,6 +57,7 @@ class Stream {
   bool aborted() const { return aborted_; }
   bool timed_out() const { return timed_out_; }
   bool secure() const { return tls_ != nullptr; }
+  bool client_verified() const;  // by a certificate of the client's, after the handshake
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
 

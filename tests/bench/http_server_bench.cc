@@ -107,8 +107,8 @@ int main(int argc, char** argv) {
   CLI::App app("HTTP transport benchmark server");
   app.add_option("port", options.port)->required();
   app.add_option("file", path)->required();
-  app.add_option("cert", options.tls_cert);
-  app.add_option("key", options.tls_key);
+  app.add_option("cert", options.tls.cert);
+  app.add_option("key", options.tls.key);
   CLI11_PARSE(app, argc, argv);
   auto file = signum::MappedFile::Open(path);
   if (!file) {

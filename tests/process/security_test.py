@@ -1,6 +1,7 @@
 """Roles, tokens and TLS."""
 
 import json
+import signal
 import ssl
 import urllib.parse
 
@@ -8,7 +9,7 @@ import pytest
 import requests
 
 from api import Api
-from programs import BIN, FAMILY, Registry, run, signum
+from programs import BIN, FAMILY, Node, Registry, run, signum, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -119,15 +120,23 @@ def test_the_audit_log_is_a_chain(family):
 # TLS
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
+def make_certificate(folder):
     cert, key = folder / "cert.pem", folder / "key.pem"
     made = run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost",
                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
     assert made.returncode == 0, made.stderr
     return cert, key
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def client_certificate(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("client-tls"))
 
 
 @pytest.fixture
@@ -172,6 +181,45 @@ def test_the_command_line_checks_certificates(secure, certificate):
     assert refused.returncode == 4 and "certificate" in refused.stderr
     trusted = signum("--ca-file", certificate[0], "ls", registry=secure)
     assert trusted.returncode == 0, trusted.stderr
+
+
+def test_nodes_show_certificates_where_asked(start, certificate, client_certificate, tmp_path):
+    """--tls-client-ca: a node's token alone is not enough; people's tokens are."""
+    cert, key = certificate
+    client_cert, client_key = client_certificate
+    secure = start(Registry, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", client_cert)
+    admin = Api(secure.url, secure.token, str(cert))
+    admin.push_base("base", FAMILY / "base")
+    admin.publish("kjv/model", FAMILY / "kjv")
+    token = admin.create_token("node", "kjv")
+    admin.problem("GET", "/v1/tenants/kjv/live", 403, "certificate_required",
+                  headers={"Authorization": f"Bearer {token}"})
+    shown = ("--ca-file", cert, "--cert-file", client_cert, "--key-file", client_key)
+    pulled = signum(*shown, "pull", "kjv", "-o", tmp_path / "pulled", registry=secure, token=token)
+    assert pulled.returncode == 0, pulled.stderr
+    stranger = signum("--ca-file", cert, "--cert-file", cert, "--key-file", key, "ls", registry=secure)
+    assert stranger.returncode in (1, 4), "a certificate of another CA is turned away, whoever shows it"
+    node = start(Node, secure.url, token, ["kjv"], *shown)
+    wait_until(lambda: requests.get(node.url + "/v1/residency", timeout=20).json()["models"], "the node's model")
+
+
+def test_hup_reads_the_certificates_anew(start, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        make_certificate(folder)
+    secure = start(Registry, "--tls-cert", first / "cert.pem", "--tls-key", first / "key.pem")
+    shown = lambda: ssl.get_server_certificate(("127.0.0.1", secure.port))
+    assert shown() == (first / "cert.pem").read_text()
+    (first / "cert.pem").write_text("half a renewal")
+    secure.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "the certificates stay" in secure.log(), "the refusal")
+    assert shown().startswith("-----BEGIN")
+    for name in ("cert.pem", "key.pem"):
+        (first / name).write_bytes((second / name).read_bytes())
+    secure.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: shown() == (second / "cert.pem").read_text(), "the new certificate")
+    assert secure.stop() == 0
 
 
 def test_a_broken_certificate_stops_the_start(tmp_path):

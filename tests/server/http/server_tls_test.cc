@@ -58,8 +58,13 @@ class Certificate {
 // A blocking TLS client of one protocol version over a RawClient's socket.
 class TlsClient {
  public:
-  TlsClient(uint16_t port, int version)
+  // With `shown` (may be null) as the client's own certificate.
+  TlsClient(uint16_t port, int version, const Certificate* shown = nullptr)
       : socket_(port), context_(SSL_CTX_new(TLS_client_method())) {
+    if (shown != nullptr) {
+      SSL_CTX_use_certificate_chain_file(context_, shown->cert().c_str());
+      SSL_CTX_use_PrivateKey_file(context_, shown->key().c_str(), SSL_FILETYPE_PEM);
+    }
     SSL_CTX_set_security_level(context_, 0);  // so that it does offer what must be refused
     SSL_CTX_set_min_proto_version(context_, version);
     SSL_CTX_set_max_proto_version(context_, version);
@@ -103,8 +108,8 @@ class TlsClient {
 class Tls : public ServerTest {
  protected:
   void StartTls(ServerOptions options = {}) {
-    options.tls_cert = certificate_.cert();
-    options.tls_key = certificate_.key();
+    options.tls.cert = certificate_.cert();
+    options.tls.key = certificate_.key();
     StartServer(options);
   }
   Certificate certificate_;
@@ -183,11 +188,64 @@ TEST_F(Tls, EndsASlowHandshake) {
   EXPECT_TRUE(silent.AtEnd());
 }
 
+// The answer of /verified: whether the client's certificate was believed; empty where it was turned
+// away.
+std::string Verified(uint16_t port, int version, const Certificate* shown) {
+  TlsClient client(port, version, shown);
+  if (!client.connected() || !client.Send(Ask11("GET", "/verified"))) return {};
+  const std::string text = client.Read(2);
+  return text.empty() ? text : text.substr(text.find("\r\n\r\n") + 4);
+}
+
+TEST_F(Tls, AsksClientsForCertificatesOfItsCa) {
+  const Certificate known;
+  const Certificate stranger;
+  ServerOptions options;
+  options.tls.client_ca = known.cert();
+  StartTls(options);
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    EXPECT_EQ(Verified(port(), version, &known), "yes");
+    EXPECT_EQ(Verified(port(), version, nullptr), "no");
+    EXPECT_EQ(Verified(port(), version, &stranger), "");
+  }
+}
+
+TEST_F(Tls, BelievesNoCertificateUnasked) {
+  StartTls();
+  EXPECT_EQ(Verified(port(), TLS1_3_VERSION, &certificate_), "no");
+}
+
+TEST_F(Tls, ReadsItsCertificateAnew) {
+  StartTls();
+  TlsClient before(port(), TLS1_3_VERSION);
+  const auto serial = [](TlsClient& client) {
+    X509* shown = SSL_get1_peer_certificate(client.tls());
+    char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    X509_digest(shown, EVP_sha256(), reinterpret_cast<unsigned char*>(digest), &size);
+    X509_free(shown);
+    return std::string(digest, size);
+  };
+  const std::string old = serial(before);
+  const Certificate renewed;
+  const auto overwrite = std::filesystem::copy_options::overwrite_existing;
+  std::filesystem::copy(renewed.cert(), certificate_.cert(), overwrite);
+  EXPECT_EQ(server_->ReloadTls().error().reason, "bad_tls_key");  // half a renewal changes nothing
+  TlsClient between(port(), TLS1_3_VERSION);
+  EXPECT_EQ(serial(between), old);
+  std::filesystem::copy(renewed.key(), certificate_.key(), overwrite);
+  ASSERT_TRUE(server_->ReloadTls().has_value());
+  TlsClient after(port(), TLS1_3_VERSION);
+  EXPECT_NE(serial(after), old);
+  before.Send(Ask11("GET", "/hello"));
+  EXPECT_NE(before.Read(1).find("200"), std::string::npos) << "old connections go on";
+}
+
 TEST_F(Tls, SaysWhatIsWrongWithACertificateOrKey) {
   const auto start = [](const std::string& cert, const std::string& key) {
     ServerOptions options;
-    options.tls_cert = cert;
-    options.tls_key = key;
+    options.tls.cert = cert;
+    options.tls.key = key;
     return Server::Start(options, Router(), {}).error();
   };
   const Error missing = start("/nowhere/cert.pem", certificate_.key());
@@ -198,6 +256,11 @@ TEST_F(Tls, SaysWhatIsWrongWithACertificateOrKey) {
   const Certificate other;
   EXPECT_EQ(start(certificate_.cert(), other.key()).reason, "bad_tls_key");
   EXPECT_EQ(start(certificate_.cert(), "").reason, "bad_tls_options");
+  ServerOptions options;
+  options.tls = {certificate_.cert(), certificate_.key(), "/nowhere/ca.pem"};
+  const Error no_ca = Server::Start(options, Router(), {}).error();
+  EXPECT_EQ(no_ca.reason, "bad_tls_client_ca");
+  EXPECT_NE(no_ca.message.find("/nowhere/ca.pem"), std::string::npos);
 }
 
 }  // namespace

@@ -37,7 +37,11 @@ void ServerTest::AddPlainRoutes(Router* router) {
     release_.WaitUntil([](bool released) { return released; });
     return Json(200, "\"released\"");
   };
+  const Handler verified = [](const Request& request, const Params&) {
+    return Json(200, request.client_verified ? "yes" : "no");
+  };
   router->Add({"GET", "/hello", hello, 0, true});
+  router->Add({"GET", "/verified", verified, 0, true});
   router->Add({"GET", "/echo/{name}/files/{path...}", Handler(Echo)});
   router->Add({"GET", "/throws", Handler(Throw)});
   router->Add({"GET", "/block", block});
