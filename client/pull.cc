@@ -5,6 +5,7 @@
 #include "client/answer_fields.h"
 #include "client/chunk_verifier.h"
 #include "client/download.h"
+#include "client/trusted_keys.h"
 #include "storage/base/file.h"
 #include "storage/base/name.h"
 
@@ -82,9 +83,9 @@ Result<std::vector<PublicKey>> TrustedKeys(Registry& registry, const std::string
   if (!pinned.empty()) {
     SIGNUM_ASSIGN(PublicKey key, PublicKey::FromBase64(pinned));
     out.push_back(std::move(key));
-    return out;
   }
   SIGNUM_ASSIGN(const std::vector<RegistryKey> keys, registry.Keys());
+  if (!pinned.empty()) return WithEndorsed(std::move(out), keys);
   for (const RegistryKey& key : keys) out.push_back(key.key);
   return out;
 }

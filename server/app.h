@@ -8,7 +8,7 @@
 #include "storage/base/clock.h"
 #include "storage/catalog.h"
 #include "storage/engine.h"
-#include "storage/format/signature.h"
+#include "storage/key_ring.h"
 #include "storage/object_store.h"
 #include "storage/uploads.h"
 
@@ -31,7 +31,7 @@ struct App {
   Uploads& uploads;
   Accounts& accounts;
   IdempotencyStore& idempotency;
-  const SigningKey& signing_key;
+  KeyRing& keys;
   Metrics& metrics;
   bool auth = true;                    // false: --no-auth, everyone is an admin
   bool node_certificates = false;      // nodes' tokens work with a client certificate alone
@@ -52,7 +52,8 @@ void AddLiveRoutes(http::Router& router, App& app);   // live_api: live, tenants
 void AddWatchRoutes(http::Router& router, App& app);  // watch_api: long poll and events
 void AddNodeRoutes(http::Router& router, App& app);   // nodes_api
 void AddAuditRoutes(http::Router& router, App& app);  // audit_api
-void AddTokenRoutes(http::Router& router, App& app);  // tokens_api: admin tokens, keys
+void AddTokenRoutes(http::Router& router, App& app);  // tokens_api
+void AddKeyRoutes(http::Router& router, App& app);    // keys_api: what manifests are signed with
 void AddOperationRoutes(http::Router& router,
                         App& app);  // operation_api: health, metrics, openapi, /
 

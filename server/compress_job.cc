@@ -339,7 +339,7 @@ Result<std::string> CompressJob::SignedManifest() const {
   manifest.recipe = recipe_;
   manifest.creator = version_->creator;
   manifest.created = FormatTime(version_->created);
-  return manifest.Sign(context_.signing_key);
+  return manifest.Sign(*context_.keys.Current());
 }
 
 // The upload goes first: were it the other way round, a crash between would leave it pinned for

@@ -34,7 +34,7 @@ struct WorkerContext {
   ObjectStore& objects;
   Catalog& catalog;
   Uploads& uploads;
-  const SigningKey& signing_key;
+  const KeyRing& keys;
 };
 
 // Runs the queue of compression jobs on threads of its own. A job's phases are ingest, compress,

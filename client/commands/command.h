@@ -49,6 +49,7 @@ CommandRun AddJobs(CLI::App& app, const CommandContext& context);
 CommandRun AddNodes(CLI::App& app, const CommandContext& context);
 CommandRun AddAudit(CLI::App& app, const CommandContext& context);
 CommandRun AddLog(CLI::App& app, const CommandContext& context);
+CommandRun AddKeys(CLI::App& app, const CommandContext& context);
 CommandRun AddToken(CLI::App& app, const CommandContext& context);
 CommandRun AddDiff(CLI::App& app, const CommandContext& context);
 CommandRun AddApply(CLI::App& app, const CommandContext& context);

@@ -65,8 +65,7 @@ Result<Manifest> Loader::LoadManifest(Registry& registry, const LiveModel& live)
     const MemorySource bytes(envelope);
     SIGNUM_TRY(ExpectDigest(live.manifest_digest, "manifest of " + live.Name())(bytes));
   }
-  SIGNUM_ASSIGN(const std::vector<PublicKey> keys, trust_.Keys(registry));
-  SIGNUM_ASSIGN(Manifest manifest, VerifyManifest(envelope, keys));
+  SIGNUM_ASSIGN(Manifest manifest, trust_.Verify(registry, envelope));
   SIGNUM_TRY(CheckAgainstLive(manifest, live));
   if (fetched) SIGNUM_TRY(WriteFileAtomically(path, AsBytes(envelope)));
   cache_.Touch(path);
