@@ -46,8 +46,9 @@ class NoAutomaticRecovery final : public rocksdb::EventListener {
 };
 
 // Everything is bounded: a server's memory must not grow with its store.
-rocksdb::DBOptions DatabaseOptions() {
+rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   rocksdb::DBOptions db;
+  if (env != nullptr) db.env = env;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.max_open_files = 512;
@@ -133,30 +134,33 @@ Error FromRocks(const rocksdb::Status& status, std::string_view what) {
 }
 
 struct RocksDatabase::Settings {
-  explicit Settings(const RocksEngineOptions& options)
-      : cache(rocksdb::NewLRUCache(
+  Settings(const RocksEngineOptions& options, rocksdb::Env* env)
+      : database(DatabaseOptions(env)),
+        cache(rocksdb::NewLRUCache(
             rocksdb::LRUCacheOptions(options.block_cache_bytes, kCacheShardBits, false, 0.5))),
         families{{kFamilyNames[0], KeyFamily(cache)},
                  {kFamilyNames[1], BlobFamily(cache)},
                  {kFamilyNames[2], KeyFamily(cache)}},
         blobs(database, families[1].options) {}
 
+  const rocksdb::DBOptions database;
   const std::shared_ptr<rocksdb::Cache> cache;
-  const rocksdb::DBOptions database = DatabaseOptions();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families;
   const rocksdb::Options blobs;
 };
 
-RocksDatabase::RocksDatabase(fs::path directory, const RocksEngineOptions& options)
-    : directory_(std::move(directory)), settings_(std::make_unique<Settings>(options)) {}
+RocksDatabase::RocksDatabase(fs::path directory, const RocksEngineOptions& options,
+                             rocksdb::Env* env)
+    : directory_(std::move(directory)), settings_(std::make_unique<Settings>(options, env)) {}
 
 RocksDatabase::~RocksDatabase() { CloseDb(); }
 
 const rocksdb::Options& RocksDatabase::blob_options() const { return settings_->blobs; }
 
 Result<std::shared_ptr<RocksDatabase>> RocksDatabase::Open(const fs::path& directory,
-                                                           const RocksEngineOptions& options) {
-  std::shared_ptr<RocksDatabase> database(new RocksDatabase(directory, options));
+                                                           const RocksEngineOptions& options,
+                                                           rocksdb::Env* env) {
+  std::shared_ptr<RocksDatabase> database(new RocksDatabase(directory, options, env));
   SIGNUM_TRY(MakeDirectories(directory));
   SIGNUM_ASSIGN(database->lock_, LockDirectory(directory));
   SIGNUM_TRY(CheckFamilies((directory / "db").string()));

@@ -16,6 +16,7 @@
 namespace rocksdb {
 class ColumnFamilyHandle;
 class DB;
+class Env;
 class Status;
 struct Options;
 }  // namespace rocksdb
@@ -28,7 +29,8 @@ namespace signum {
 class RocksDatabase {
  public:
   static Result<std::shared_ptr<RocksDatabase>> Open(const std::filesystem::path& directory,
-                                                     const RocksEngineOptions& options);
+                                                     const RocksEngineOptions& options,
+                                                     rocksdb::Env* env = nullptr);
   ~RocksDatabase();
   RocksDatabase(const RocksDatabase&) = delete;
   RocksDatabase& operator=(const RocksDatabase&) = delete;
@@ -65,7 +67,8 @@ class RocksDatabase {
  private:
   struct Settings;  // rocks_database.cc
 
-  RocksDatabase(std::filesystem::path directory, const RocksEngineOptions& options);
+  RocksDatabase(std::filesystem::path directory, const RocksEngineOptions& options,
+                rocksdb::Env* env);
   Result<void> OpenDb();
   void CloseDb();
 
