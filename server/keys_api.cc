@@ -18,10 +18,10 @@ Result<json> KeyResource(const KeyRecord& record) {
                    {"public", record.public_key},
                    {"created", FormatTime(record.created)},
                    {"retired", record.retired ? json(FormatTime(*record.retired)) : json(nullptr)}};
-  if (record.endorsed_by.empty()) return resource;
+  if (record.endorsed_by.empty()) return {boost::system::in_place_value, std::move(resource)};
   resource["endorsed_by"] = record.endorsed_by;
   resource["endorsement"] = record.endorsement;
-  return resource;
+  return {boost::system::in_place_value, std::move(resource)};
 }
 
 Result<http::Response> ListKeys(App& app, const http::Request&, const http::Params&) {

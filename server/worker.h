@@ -7,12 +7,12 @@
 
 #include "storage/base/clock.h"
 #include "storage/base/result.h"
+#include "storage/key_ring.h"
 
 namespace signum {
 
 class Catalog;
 class ObjectStore;
-class SigningKey;
 class Uploads;
 
 struct WorkerOptions {

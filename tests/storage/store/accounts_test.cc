@@ -65,7 +65,7 @@ TEST_P(AccountsTest, RotatesATokenAtOnceOrWithGrace) {
   EXPECT_EQ(second->record.expires, first->record.expires);
   EXPECT_THAT(accounts_->Authenticate(first->secret), Ok());
   EXPECT_THAT(accounts_->Authenticate(second->secret), Ok());
-  clock_.Advance(60'000'000);
+  clock_.Advance(std::chrono::seconds(60));
   EXPECT_THAT(accounts_->Authenticate(first->secret),
               FailsWith(Errc::kUnauthorized, "bad_token", ""));
   const auto third = accounts_->RotateToken(second->record.id, seconds(0));
@@ -81,7 +81,7 @@ TEST_P(AccountsTest, RotatesATokenAtOnceOrWithGrace) {
 TEST_P(AccountsTest, ARotatedTokenStillExpires) {
   const auto first = accounts_->CreateToken(Role::kAuditor, {}, "", clock_.Now() + 10'000'000);
   ASSERT_THAT(accounts_->RotateToken(first->record.id, std::chrono::seconds(60)), Ok());
-  clock_.Advance(10'000'000);
+  clock_.Advance(std::chrono::seconds(10));
   EXPECT_THAT(accounts_->Authenticate(first->secret),
               FailsWith(Errc::kUnauthorized, "bad_token", ""));
 }
