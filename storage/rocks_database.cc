@@ -6,10 +6,12 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
+#include <spdlog/spdlog.h>
 #include <sys/file.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <regex>
 
 #include "storage/rocks_checksum.h"
 #include "storage/rocks_logger.h"
@@ -22,6 +24,8 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMiB = 1 << 20;
 const std::vector<std::string> kFamilyNames = {"default", "blobs", "internal"};
+
+constexpr std::string_view kUnsettled = ".unsettled";
 
 // Shards must be several times a blob's 1 MiB block, or nothing stays cached.
 constexpr int kCacheShardBits = 2;
@@ -175,11 +179,39 @@ Result<std::shared_ptr<RocksDatabase>> RocksDatabase::Open(const fs::path& direc
 
 Result<void> RocksDatabase::OpenDb() {
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(
-      settings_->database, (directory_ / "db").string(), settings_->families, &families_, &db);
+  rocksdb::Status status;
+  do {
+    status = rocksdb::DB::Open(settings_->database, (directory_ / "db").string(),
+                               settings_->families, &families_, &db);
+  } while (status.IsCorruption() && RestoreUnsettled(status.ToString()));
   if (!status.ok()) return FromRocks(status, "open " + directory_.string());
   db_.reset(db);
   return {};
+}
+
+fs::path RocksDatabase::Unsettled(const fs::path& staged) {
+  return fs::path(staged).replace_extension(kUnsettled);
+}
+
+// An ingest whose record could not be synced to RocksDB's MANIFEST has failed, and RocksDB deletes
+// its link to the file; but the record may have reached the disk, and then the database cannot be
+// opened without the file. The engine keeps the file as unsettled until it was opened once more.
+bool RocksDatabase::RestoreUnsettled(const std::string& why) {
+  static const std::regex kMissing(
+      "No such file[^:]*: While open a file[^:]*: [^:]*/([0-9]+)\\.(ldb|sst)");
+  std::smatch found;
+  if (!std::regex_search(why, found, kMissing)) return false;
+  const fs::path missing = directory_ / "db" / (found[1].str() + ".sst");
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(staging(), error)) {
+    if (entry.path().extension() != kUnsettled) continue;
+    fs::rename(entry.path(), missing, error);
+    if (error) return false;
+    spdlog::warn("restored {}, whose ingest had failed, because the MANIFEST names it",
+                 missing.string());
+    return true;
+  }
+  return false;
 }
 
 void RocksDatabase::CloseDb() {
@@ -204,14 +236,16 @@ Result<RocksDatabase::Session> RocksDatabase::Use() {
 }
 
 // Resumes before it closes: that writes out what is in memory, so that there is room to open again,
-// and settles whether the failed write happened (it did not).
+// and settles whether the failed write happened (it did not). On a full disk the database stays
+// open for its readers; after an error that RocksDB takes for fatal (a log that could not be
+// written) it can only be opened anew, with what was synced.
 Result<void> RocksDatabase::Heal() {
   if (!failed_) return {};
   std::lock_guard healing(heal_mutex_);
   if (!failed_) return {};
   if (db_) {
     const rocksdb::Status resumed = db_->Resume();
-    if (!resumed.ok()) return FromRocks(resumed, "resume after a failed write");
+    if (IsNoSpace(resumed)) return FromRocks(resumed, "resume after a failed write");
   }
   healing_ = true;
   Result<void> opened;

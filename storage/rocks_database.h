@@ -63,6 +63,8 @@ class RocksDatabase {
   const rocksdb::Options& blob_options() const;
   const std::filesystem::path& directory() const { return directory_; }
   std::filesystem::path staging() const { return directory_ / "staging"; }
+  // Where a staged file goes whose ingest failed, until Heal has settled whether it did.
+  static std::filesystem::path Unsettled(const std::filesystem::path& staged);
 
  private:
   struct Settings;  // rocks_database.cc
@@ -71,6 +73,7 @@ class RocksDatabase {
                 rocksdb::Env* env);
   Result<void> OpenDb();
   void CloseDb();
+  bool RestoreUnsettled(const std::string& why);
 
   const std::filesystem::path directory_;
   const std::unique_ptr<Settings> settings_;
