@@ -1,8 +1,10 @@
 """Settings: one table of flags, variables and keys of a file, and what deploy/OPERATIONS.md says of it."""
 
+import pathlib
 import re
 
 import pytest
+import yaml
 
 from programs import BIN, ROOT, run
 
@@ -69,3 +71,68 @@ def test_a_wrong_file_is_refused(tmp_path, text):
     file.write_text(text)
     done = run(BIN / "signumd", "--data", tmp_path, "--config", file)
     assert done.returncode == 2 and "w" in done.stderr
+
+
+def needed_libraries(program):
+    """What the program itself asks for: its NEEDED entries."""
+    shown = run("readelf", "-d", BIN / program).stdout
+    return re.findall(r"\(NEEDED\).*\[(.*)\]", shown)
+
+
+def test_the_containers_packages_hold_every_library():
+    packages = (ROOT / "deploy/docker/run-packages.txt").read_text().split()
+    held = {pathlib.Path(path).name for package in packages
+            for path in run("dpkg", "-L", package).stdout.splitlines() if ".so" in path}
+    base = {pathlib.Path(path).name for package in ("libc6", "libgcc-s1", "libstdc++6")
+            for path in run("dpkg", "-L", package).stdout.splitlines() if ".so" in path}
+    for program in ("signumd", "signum", "signum-node"):
+        needed = set(needed_libraries(program))
+        assert "libstdc++.so.6" in needed
+        assert needed <= held | base, needed - held - base
+
+
+def test_every_alert_has_its_entry_in_the_runbook():
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+    runbook = (ROOT / "deploy/OPERATIONS.md").read_text().split("## Runbook")[1]
+    assert sorted(alerts) == sorted(re.findall(r"^### (\w+)$", runbook, re.M)) and alerts
+
+
+def test_alerts_ask_for_metrics_that_exist():
+    """A rule over a metric that nobody exports never fires. (A family shows up once it has a series, so the sources tell.)"""
+    sources = (ROOT / "server/metrics.cc").read_text() + (ROOT / "client/node/node_metrics.cc").read_text()
+    exported = set(re.findall(r'"(signum_\w+)"', sources))
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())
+    asked = {metric for group in rules["groups"] for rule in group["rules"]
+             for metric in re.findall(r"\bsignum_\w+", rule["expr"])}
+    assert asked and asked <= exported, asked - exported
+
+
+def commands_of(manifest):
+    """Every list of arguments of our programs in a manifest."""
+    for document in yaml.safe_load_all(manifest.read_text()):
+        spec = (document.get("spec") or {}).get("template", {}).get("spec", {})
+        for container in spec.get("containers", []):
+            yield container["name"], container.get("args", [])
+        for name, service in (document.get("services") or {}).items():
+            yield "signum-node" if name == "node" else "signumd", service.get("entrypoint", [])[1:]
+
+
+@pytest.mark.parametrize("manifest", ["kubernetes/registry.yaml", "kubernetes/node.yaml", "docker/compose.yaml"])
+def test_manifests_use_flags_that_exist(manifest):
+    seen = 0
+    for program, arguments in commands_of(ROOT / "deploy" / manifest):
+        known = run(BIN / program, "--help").stdout
+        for flag in (a for a in arguments if a.startswith("--")):
+            assert flag + " " in known or flag + "," in known, f"{program} {flag}"
+            seen += 1
+    assert seen
+
+
+@pytest.mark.parametrize("unit", ["signumd", "signum-node"])
+def test_units_use_flags_that_exist(unit):
+    text = (ROOT / f"deploy/systemd/{unit}.service").read_text()
+    command = re.search(r"^ExecStart=/usr/bin/([\w-]+) (.*)$", text, re.M)
+    known = run(BIN / command[1], "--help").stdout
+    flags = re.findall(r"--[a-z-]+", command[2])
+    assert flags and all(flag + " " in known for flag in flags), flags
