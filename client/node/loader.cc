@@ -115,6 +115,12 @@ Result<std::shared_ptr<Arena>> Loader::Download(Registry& registry, const LiveMo
   Result<std::shared_ptr<Arena>> arena = std::shared_ptr<Arena>();
   DownloadOptions options;
   options.expected_size = manifest.delta_size;
+  options.connections = fetch_.connections;
+  options.parallel_from = fetch_.parallel_from;
+  options.range_bytes = fetch_.range_bytes;
+  options.verify_piece = [&](uint64_t offset, ConstBytes bytes) {
+    return CheckChunks(manifest, offset, bytes);
+  };
   options.on_progress = [&](uint64_t present, uint64_t received) {
     report.bytes_downloaded = received;
     progress(GenerationState::kDownloading, present);
@@ -135,6 +141,7 @@ Result<Generation> Loader::Load(Registry& registry, const LiveModel& live, const
   SIGNUM_ASSIGN(const Manifest manifest, LoadManifest(registry, live));
   Result<std::shared_ptr<Arena>> arena = FromCache(live, manifest, make_room);
   report.from_cache = arena.has_value();
+  if (!arena && arena.error().code == Errc::kCorrupt) report.cache_damage = arena.error().reason;
   const bool fetch =
       !arena && (arena.error().code == Errc::kNotFound || arena.error().code == Errc::kCorrupt);
   if (fetch) arena = Download(registry, live, manifest, progress, make_room, report);
