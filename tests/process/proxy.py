@@ -4,6 +4,7 @@ import http.client
 import http.server
 import re
 import threading
+import time
 import urllib.parse
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
@@ -14,6 +15,7 @@ class Proxy:
 
     flip(path): byte offset to damage in this path's answer, or None.
     cut(path): bytes of the body after which the connection is closed, or None.
+    wait(path): seconds before each 64 KiB of the body.
     """
 
     def __init__(self, upstream):
@@ -21,6 +23,7 @@ class Proxy:
         self.seen, self.manifests = [], set()
         self.flip = lambda path: None
         self.cut = lambda path: None
+        self.wait = lambda path: 0
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -78,8 +81,10 @@ class Proxy:
             handler.send_header("Connection", "close")
             handler.close_connection = True
         handler.end_headers()
-        flip, cut = self.flip(handler.path), self.cut(handler.path)
+        flip = self.flip(handler.path)
         while piece := response.read1(65536):
+            time.sleep(self.wait(handler.path))
+            cut = self.cut(handler.path)
             named = re.findall(rb'"manifest_url":"[^"]*/blobs/([^"]+)"', piece)
             self.manifests.update(digest.decode() for digest in named)
             begin = entry[2]
