@@ -22,16 +22,19 @@ Result<void> CheckChunk(const std::string& name, size_t chunk, uint64_t end, con
 
 }  // namespace
 
-Result<ChunkVerifier> ChunkVerifier::Create(const Manifest& manifest) {
-  const std::string name = NameOf(manifest);
+Result<void> CheckChunkCount(const Manifest& manifest) {
   const uint64_t size = manifest.delta_size;
   const uint64_t expected = size / kChunkBytes + (size % kChunkBytes != 0 ? 1 : 0);
-  if (manifest.chunks.size() != expected) {
-    return Fail(Errc::kCorrupt, "bad_manifest",
-                name + ": the manifest lists " + std::to_string(manifest.chunks.size()) +
-                    " chunks for " + std::to_string(size) + " bytes");
-  }
-  return ChunkVerifier(name, size, manifest.delta_digest, manifest.chunks);
+  if (manifest.chunks.size() == expected) return {};
+  return Fail(Errc::kCorrupt, "bad_manifest",
+              NameOf(manifest) + ": the manifest lists " + std::to_string(manifest.chunks.size()) +
+                  " chunks for " + std::to_string(size) + " bytes");
+}
+
+Result<ChunkVerifier> ChunkVerifier::Create(const Manifest& manifest) {
+  SIGNUM_TRY(CheckChunkCount(manifest));
+  return ChunkVerifier(NameOf(manifest), manifest.delta_size, manifest.delta_digest,
+                       manifest.chunks);
 }
 
 Result<void> ChunkVerifier::Take(ConstBytes bytes) {

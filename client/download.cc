@@ -125,11 +125,12 @@ Result<void> DownloadFile(Registry& registry, const std::string& url,
     if (done.error().code == Errc::kCorrupt) part.Remove();
     return done;
   }
-  SIGNUM_TRY(part.file().SyncData());
+  if (options.durable) SIGNUM_TRY(part.file().SyncData());
   std::error_code error;
   std::filesystem::rename(part.path(), path, error);
   if (error) return FromErrno(error.value(), "rename to " + path.string());
   part.Remove();
+  if (!options.durable) return {};
   return SyncDirectory(path.has_parent_path() ? path.parent_path() : ".");
 }
 

@@ -26,6 +26,8 @@ struct DownloadOptions {
   // the end of the file, sizes are multiples of kChunkBytes. A range that is Errc::kCorrupt is
   // fetched again, up to three times in all.
   std::function<Result<void>(uint64_t offset, ConstBytes bytes)> verify_piece;
+  // Whether the file is on the disk, rather than on its way there, when the call returns.
+  bool durable = true;
   // Bytes of the file that are here, and how many of them came over the wire in this call.
   std::function<void(uint64_t present, uint64_t received)> on_progress;
 };

@@ -26,6 +26,7 @@ struct FetchOptions {
   int connections = 4;
   uint64_t parallel_from = uint64_t{64} << 20;
   uint64_t range_bytes = uint64_t{16} << 20;
+  int verify_threads = 0;  // of one delta; 0: half of the cores, the others go on serving
 };
 
 // Brings one live entry into memory, believing nothing: the manifest must have the digest that
@@ -52,6 +53,7 @@ class Loader {
   Result<Manifest> LoadManifest(Registry& registry, const LiveModel& live);
   Result<std::shared_ptr<Arena>> Fill(const ByteSource& file, const Manifest& manifest,
                                       const MakeRoom& make_room);
+  Result<void> VerifyOnly(const ByteSource& file, const Manifest& manifest) const;
   Result<std::shared_ptr<Arena>> FromCache(const LiveModel& live, const Manifest& manifest,
                                            const MakeRoom& make_room);
   Result<std::shared_ptr<Arena>> Download(Registry& registry, const LiveModel& live,
