@@ -67,6 +67,7 @@ Result<void> VerifyPieces(uint64_t size, const Manifest& manifest, int threads,
     return CheckChunks(manifest, offset, bytes);
   };
   work.commit = [](size_t, uint64_t) -> Result<void> { return {}; };
+  work.tick = []() -> Result<void> { return {}; };
   return RunInOrder(work, threads);
 }
 
@@ -110,12 +111,12 @@ Result<std::shared_ptr<Arena>> Loader::Fill(const ByteSource& file, const Manife
     created = Arena::Create(budget_, manifest.delta_size);
   }
   SIGNUM_ASSIGN(std::shared_ptr<Arena> arena, std::move(created));
-  SIGNUM_TRY(VerifyPieces(file.size(), manifest, VerifyThreads(fetch_),
-                          [&](uint64_t offset, uint64_t size) -> Result<ConstBytes> {
-                            const MutableBytes copy = arena->writable().subspan(offset, size);
-                            SIGNUM_TRY(file.Read(offset, copy));
-                            return ConstBytes(copy);
-                          }));
+  const auto copied = [&](uint64_t offset, uint64_t size) -> Result<ConstBytes> {
+    const MutableBytes copy = arena->writable().subspan(offset, size);
+    SIGNUM_TRY(file.Read(offset, copy));
+    return ConstBytes(copy);
+  };
+  SIGNUM_TRY(VerifyPieces(file.size(), manifest, VerifyThreads(fetch_), copied));
   SIGNUM_TRY(arena->Seal());
   return arena;
 }
