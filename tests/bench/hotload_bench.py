@@ -5,7 +5,8 @@ usage: hotload_bench.py FOLDER [--gigabytes N] [--runs N]     prints one line a 
 A checkpoint of N GB is published twice: whole (codec raw, a delta as large as itself) and at one bit. A node that holds
 both is started with an empty cache (from the registry, over loopback), with its cache in the page cache, and with its
 cache dropped from there (from the disk). Bytes over seconds as the node's log has them: from the start of the load to
-the publication. The copy is numpy's, one thread, of as many bytes into memory that is there already.
+the publication. The copy is numpy's, one thread, of as many bytes into memory that is there already. Beside it what a
+whole start costs the node in CPU time, which other programs on the machine change less.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np  # noqa: E402
 
 from api import Api  # noqa: E402
 from programs import ROOT, Node, Registry, wait_until  # noqa: E402
-from service_bench import Results  # noqa: E402
+from service_bench import Results, cpu_seconds  # noqa: E402
 
 MODELS = {"bench/whole": {"codec": "raw", "embeddings": "exact"}, "bench/onebit": {}}
 
@@ -49,7 +50,7 @@ def drop_from_page_cache(folder):
 
 
 def load_rates(folder, registry, token, source):
-    """One start of the node: {model: (bytes, bytes a second)}, all from `source`."""
+    """One start of the node: {model: (bytes, bytes a second)}, all from `source`; for "CPU", of all, CPU seconds."""
     log = folder / "node.log"
     log.unlink(missing_ok=True)
     node = Node(folder, registry.url, token, ["bench"], "--no-serve")
@@ -60,9 +61,12 @@ def load_rates(folder, registry, token, source):
         return found if len(found) == len(MODELS) else None
 
     found = wait_until(loaded, "the models", timeout=600, interval=0.05)
+    cpu = cpu_seconds(node.pid)
     assert node.stop() == 0
     assert {where for _, _, where, _ in found} == {source}, found
-    return {model: (int(size), int(size) / float(seconds)) for model, size, _, seconds in found}
+    rates = {model: (int(size), int(size) / float(seconds)) for model, size, _, seconds in found}
+    total = sum(size for size, _ in rates.values())
+    return rates | {"CPU": (total, total / cpu)}
 
 
 def measure(folder, registry, token, runs):
@@ -98,6 +102,9 @@ def main():
     results = Results()
     best = measure(options.folder / "node", registry, admin.create_token("node", "bench"), options.runs)
     for (model, place), (size, rate) in sorted(best.items()):
+        if model == "CPU":
+            results.add(f"verified load, {size / 1e6:.0f} MB from the {place}, the node's CPU", rate / 1e9, "GB/CPU-s")
+            continue
         results.add(f"verified load, {size / 1e6:.0f} MB from the {place}", rate / 1e9, "GB/s", "copy in memory",
                     copy_rate(size) / 1e9, note=f"({model})")
     registry.stop()
