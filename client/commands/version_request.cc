@@ -56,7 +56,8 @@ Result<nlohmann::json> VersionRequest::Distillation() const {
   if (steps_) distill["steps"] = *steps_;
   if (seed_) distill["seed"] = *seed_;
   if (!loss_.empty()) distill["loss"] = loss_;
-  if (calibration_.empty() || calibration_ == "self") return {boost::system::in_place_value, std::move(distill)};
+  if (calibration_.empty() || calibration_ == "self")
+    return {boost::system::in_place_value, std::move(distill)};
   SIGNUM_ASSIGN(std::string text, ReadFile(calibration_, kMaxCalibrationBytes));
   const char* kind = IsTokenFile(calibration_) ? "tokens" : "text";
   distill["calibration"] = {{kind, std::move(text)}};

@@ -170,7 +170,7 @@ TEST_F(SavingsTest, TheSweepFreesWhatNothingNames) {
   const auto swept = SweepStore(*engine_, objects_, catalog_, INT64_MAX);
   ASSERT_THAT(swept, Ok());
   EXPECT_GT(swept->objects, 10);
-  EXPECT_GT(swept->bytes, 3'900'000);  // half of the upload, and the delta
+  EXPECT_GT(swept->bytes, 3'900'000);                           // half of the upload, and the delta
   EXPECT_LT(engine_->Usage()->blob_bytes, before - 3'500'000);  // the rest lay in keys
   EXPECT_FALSE(*objects_.Has(*gone.delta));
   EXPECT_FALSE(*objects_.Has(*gone.recipe));
