@@ -57,7 +57,7 @@ constexpr Operation kOperations[] = {
     {"GET", SIGNUM_ONE_MODEL "/versions", "models", "listVersions", "Versions of a model", kRead, "limit after",
      "", 200, "VersionList"},
     {"POST", SIGNUM_ONE_MODEL "/versions", "models", "createVersion",
-     "Compress a complete upload against a base, as a job", kPublish, "", "VersionRequest", 202,
+     "Compress a complete upload, or an older version's, against a base, as a job", kPublish, "", "VersionRequest", 202,
      "VersionAccepted"},
     {"GET", SIGNUM_ONE_VERSION, "models", "getVersion", "A version, by number or alias", kRead, "", "", 200,
      "Version"},

@@ -9,41 +9,67 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr size_t kHeadBytes = 18;
 
+template <class T>
+void AppendLe(std::string& to, T value) {
+  const size_t at = to.size();
+  to.resize(at + sizeof value);
+  StoreLe(to.data() + at, value);
+}
+
+// Takes a number off the front; `rest` must be long enough.
+template <class T>
+T TakeLe(std::string_view& rest) {
+  const T value = LoadLe<T>(rest.data());
+  rest.remove_prefix(sizeof value);
+  return value;
+}
+
+// Reads what follows the head; false where it does not fit the kind.
+bool DecodeRest(std::string_view rest, ObjectRecord& record) {
+  if (record.kind > ObjectRecord::Kind::kEncodedBlob) return false;
+  if (record.encoded()) {
+    if (rest.size() < sizeof(Digest)) return false;
+    const auto base = TakeLe<Digest>(rest);
+    if (base != Digest{}) record.base = base;
+  }
+  if (!record.in_blob()) {
+    record.bytes = rest;
+    return record.encoded() || rest.size() == record.size;
+  }
+  if (rest.size() != (record.encoded() ? 16 : 8)) return false;
+  if (record.encoded()) record.encoded_bytes = TakeLe<uint64_t>(rest);
+  record.blob = TakeLe<uint64_t>(rest);
+  return true;
+}
+
 }  // namespace
 
 std::string ObjectRecord::Encode() const {
-  std::string value(kHeadBytes, '\0');
-  StoreLe(value.data(), kVersion);
-  StoreLe(value.data() + 1, static_cast<uint8_t>(kind));
-  StoreLe(value.data() + 2, size);
-  StoreLe(value.data() + 10, created);
-  if (kind == Kind::kInline) {
-    value.append(bytes);
+  std::string value;
+  AppendLe(value, kVersion);
+  AppendLe(value, kind);
+  AppendLe(value, size);
+  AppendLe(value, created);
+  if (encoded()) AppendLe(value, base.value_or(Digest{}));
+  if (kind == Kind::kEncodedBlob) AppendLe(value, encoded_bytes);
+  if (in_blob()) {
+    AppendLe(value, blob);
   } else {
-    value.resize(kHeadBytes + 8);
-    StoreLe(value.data() + kHeadBytes, blob);
+    value.append(bytes);
   }
   return value;
 }
 
 Result<ObjectRecord> ObjectRecord::Decode(std::string_view value, std::string_view key) {
-  const auto bad = [&] {
-    return Fail(Errc::kCorrupt, "bad_record", "object record '" + std::string(key) + "'");
-  };
-  if (value.size() < kHeadBytes || LoadLe<uint8_t>(value.data()) != kVersion) return bad();
   ObjectRecord record;
-  record.kind = static_cast<Kind>(LoadLe<uint8_t>(value.data() + 1));
-  record.size = LoadLe<uint64_t>(value.data() + 2);
-  record.created = LoadLe<UnixMicros>(value.data() + 10);
-  const std::string_view rest = value.substr(kHeadBytes);
-  if (record.kind == Kind::kInline && rest.size() == record.size) {
-    record.bytes = rest;
-  } else if (record.kind == Kind::kBlob && rest.size() == 8) {
-    record.blob = LoadLe<uint64_t>(rest.data());
-  } else {
-    return bad();
+  const bool head = value.size() >= kHeadBytes && LoadLe<uint8_t>(value.data()) == kVersion;
+  if (head) {
+    record.kind = LoadLe<Kind>(value.data() + 1);
+    record.size = LoadLe<uint64_t>(value.data() + 2);
+    record.created = LoadLe<UnixMicros>(value.data() + 10);
   }
-  return record;
+  if (head && DecodeRest(value.substr(kHeadBytes), record)) return record;
+  return Fail(Errc::kCorrupt, "bad_record", "object record '" + std::string(key) + "'");
 }
 
 // 256 partitions: a cluster can spread them.
@@ -54,6 +80,12 @@ std::string ObjectKey(const Digest& digest) {
 
 Result<Digest> DigestOfObjectKey(std::string_view key) {
   return Digest::FromText(key.substr(key.rfind('/') + 1));
+}
+
+Result<void> CheckDigest(const std::optional<Digest>& expected, const Digest& actual) {
+  if (!expected || *expected == actual) return {};
+  return Fail(Errc::kCorrupt, "digest_mismatch",
+              "the bytes have digest " + actual.Text() + ", not " + expected->Text());
 }
 
 }  // namespace signum

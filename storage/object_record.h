@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -8,20 +9,35 @@
 #include "storage/base/digest.h"
 
 // The record of an object: key o/<2 hex digits>/<64 hex digits>, value
-//   u8 version (1) · u8 kind · u64 size · i64 created · inline: the bytes; blob: u64 blob id
-// little-endian. Values of `kind` are persisted: never renumber.
+//   u8 version (1) · u8 kind · u64 size · i64 created, and then by kind
+//   inline          the bytes
+//   blob            u64 blob id
+//   encoded inline  the base's digest (32 bytes, of 0 where there is none) · the encoded object
+//   encoded blob    the base's digest · u64 bytes of the encoded object · u64 blob id
+// little-endian. `size` is that of the raw bytes, whose digest the key names. Values of `kind` are
+// persisted: never renumber.
 
 namespace signum {
 
 inline constexpr std::string_view kObjectPrefix = "o/";
 
 struct ObjectRecord {
-  enum class Kind : uint8_t { kInline = 0, kBlob = 1 };
+  enum class Kind : uint8_t { kInline = 0, kBlob = 1, kEncodedInline = 2, kEncodedBlob = 3 };
   Kind kind = Kind::kInline;
   uint64_t size = 0;
   UnixMicros created = 0;
-  std::string_view bytes;  // kInline; points into what was decoded
-  uint64_t blob = 0;       // kBlob
+  std::string_view bytes;      // inline kinds; points into what was decoded
+  uint64_t blob = 0;           // blob kinds
+  uint64_t encoded_bytes = 0;  // kEncodedBlob
+  std::optional<Digest> base;  // encoded kinds: what it is a difference from
+
+  bool in_blob() const { return kind == Kind::kBlob || kind == Kind::kEncodedBlob; }
+  bool encoded() const { return kind == Kind::kEncodedInline || kind == Kind::kEncodedBlob; }
+  // What the bytes take, whichever way they are kept.
+  uint64_t stored_bytes() const {
+    if (!in_blob()) return bytes.size();
+    return encoded() ? encoded_bytes : size;
+  }
 
   std::string Encode() const;
   // Errc::kCorrupt "bad_record".
@@ -30,5 +46,7 @@ struct ObjectRecord {
 
 std::string ObjectKey(const Digest& digest);
 Result<Digest> DigestOfObjectKey(std::string_view key);
+// Errc::kCorrupt "digest_mismatch" unless bytes have the digest that was expected, if one was.
+Result<void> CheckDigest(const std::optional<Digest>& expected, const Digest& actual);
 
 }  // namespace signum

@@ -14,10 +14,8 @@ Error UnknownObject(const Digest& digest) {
   return Fail(Errc::kNotFound, "unknown_object", "no object " + digest.Text());
 }
 
-Result<void> CheckDigest(const std::optional<Digest>& expected, const Digest& actual) {
-  if (!expected || *expected == actual) return {};
-  return Fail(Errc::kCorrupt, "digest_mismatch",
-              "the bytes have digest " + actual.Text() + ", not " + expected->Text());
+Error BadEncoding(const Digest& digest, const std::string& why) {
+  return Fail(Errc::kCorrupt, "bad_encoding", "object " + digest.Text() + ": " + why);
 }
 
 // Copies all of `bytes` to `writer` and returns their digest.
@@ -61,56 +59,50 @@ Result<ObjectStore::PutResult> ObjectStore::Put(ConstBytes bytes) {
 
 Result<ObjectStore::PutResult> ObjectStore::PutInline(ConstBytes bytes,
                                                       const std::optional<Digest>& expected) {
-  PutResult result{Sha256::Of(bytes), bytes.size(), true};
-  SIGNUM_TRY(CheckDigest(expected, result.digest));
+  const Digest digest = Sha256::Of(bytes);
+  SIGNUM_TRY(CheckDigest(expected, digest));
   ObjectRecord record;
   record.size = bytes.size();
-  record.created = SystemClock().Now();
   record.bytes = AsText(bytes);
-  const std::string key = ObjectKey(result.digest);
-  Batch batch;
-  batch.Require(key, std::nullopt);
-  batch.Put(key, record.Encode());
-  const Result<void> committed = engine_.Commit(batch);
-  if (committed.has_value()) return result;
-  if (committed.error().code != Errc::kPrecondition) return committed.error();
-  result.created = false;
-  return result;
+  return PutRecord(digest, record);
 }
 
 Result<ObjectStore::PutResult> ObjectStore::PutBlob(const ByteSource& bytes,
                                                     const std::optional<Digest>& expected,
                                                     const ByteProgress& progress) {
   SIGNUM_ASSIGN(const auto writer, engine_.CreateBlob());
-  PutResult result{{}, bytes.size(), false};
-  SIGNUM_ASSIGN(result.digest, Copy(bytes, *writer, progress));
-  SIGNUM_TRY(CheckDigest(expected, result.digest));
-  SIGNUM_ASSIGN(const uint64_t blob, writer->Seal());
-  SIGNUM_ASSIGN(result.created, Refer(result.digest, result.size, blob));
-  DropStrays();
-  return result;
-}
-
-// Writes the record of a sealed blob; false where the object is there already, and the blob goes.
-Result<bool> ObjectStore::Refer(const Digest& digest, uint64_t size, uint64_t blob) {
+  SIGNUM_ASSIGN(const Digest digest, Copy(bytes, *writer, progress));
+  SIGNUM_TRY(CheckDigest(expected, digest));
   ObjectRecord record;
   record.kind = ObjectRecord::Kind::kBlob;
-  record.size = size;
+  record.size = bytes.size();
+  SIGNUM_ASSIGN(record.blob, writer->Seal());
+  return PutRecord(digest, record);
+}
+
+// Writes the record of an object whose blob, if it has one, is sealed. Where the object is there
+// already, the blob goes.
+Result<ObjectStore::PutResult> ObjectStore::PutRecord(const Digest& digest, ObjectRecord record) {
   record.created = SystemClock().Now();
-  record.blob = blob;
+  PutResult result{digest, record.size, true, record.stored_bytes()};
   const std::string key = ObjectKey(digest);
   Batch batch;
   batch.Require(key, std::nullopt);
   batch.Put(key, record.Encode());
   const Result<void> committed = engine_.Commit(batch);
-  if (committed.has_value()) return true;
-  if (committed.error().code == Errc::kPrecondition) {
-    SIGNUM_TRY(engine_.DeleteBlob(blob));
-    return false;
+  if (committed.has_error() && committed.error().code != Errc::kPrecondition) {
+    if (!record.in_blob()) return committed.error();
+    std::lock_guard lock(strays_mutex_);
+    strays_.push_back({record.blob, digest});
+    return committed.error();
   }
-  std::lock_guard lock(strays_mutex_);
-  strays_.push_back({blob, digest});
-  return committed.error();
+  if (committed.has_error()) {
+    if (record.in_blob()) SIGNUM_TRY(engine_.DeleteBlob(record.blob));
+    result.created = false;
+    result.stored_bytes = 0;
+  }
+  if (record.in_blob()) DropStrays();
+  return result;
 }
 
 // Called after a commit that worked. What cannot be deleted now is found by the sweep at the next
@@ -133,12 +125,26 @@ void ObjectStore::DropStrays() {
   }
 }
 
-Result<std::shared_ptr<const ByteSource>> ObjectStore::Open(const Digest& digest) const {
-  const std::string key = ObjectKey(digest);
-  SIGNUM_ASSIGN(const auto stored, engine_.Get(key));
+Result<std::string> ObjectStore::ReadRecord(const Digest& digest) const {
+  SIGNUM_ASSIGN(auto stored, engine_.Get(ObjectKey(digest)));
   if (!stored) return UnknownObject(digest);
-  SIGNUM_ASSIGN(const ObjectRecord record, ObjectRecord::Decode(*stored, key));
-  if (record.kind == ObjectRecord::Kind::kInline) {
+  return *std::move(stored);
+}
+
+Result<std::shared_ptr<const ByteSource>> ObjectStore::Open(const Digest& digest) const {
+  return OpenAs(digest, false);
+}
+
+Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenAs(const Digest& digest,
+                                                              bool is_base) const {
+  SIGNUM_ASSIGN(const std::string stored, ReadRecord(digest));
+  SIGNUM_ASSIGN(const auto record, ObjectRecord::Decode(stored, ObjectKey(digest)));
+  return record.encoded() ? OpenEncoded(digest, record, is_base) : OpenBytes(digest, record);
+}
+
+Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenBytes(const Digest& digest,
+                                                                 const ObjectRecord& record) const {
+  if (!record.in_blob()) {
     return std::shared_ptr<const ByteSource>(
         std::make_shared<MemorySource>(std::string(record.bytes)));
   }
@@ -149,25 +155,41 @@ Result<std::shared_ptr<const ByteSource>> ObjectStore::Open(const Digest& digest
   return Fail(Errc::kCorrupt, "object_lost", "the blob of object " + digest.Text() + " is gone");
 }
 
+Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenEncoded(const Digest& digest,
+                                                                   const ObjectRecord& record,
+                                                                   bool is_base) const {
+  std::shared_ptr<const ByteSource> base;
+  if (record.base) {
+    if (is_base) return BadEncoding(digest, "a base that has a base itself");
+    auto opened = OpenAs(*record.base, true);
+    if (opened.has_error() && opened.error().code == Errc::kNotFound) {
+      return BadEncoding(digest, "its base " + record.base->Text() + " is gone");
+    }
+    SIGNUM_ASSIGN(base, std::move(opened));
+  }
+  SIGNUM_ASSIGN(auto bytes, OpenBytes(digest, record));
+  SIGNUM_ASSIGN(auto decoded,
+                EncodedObject::Open(std::move(bytes), std::move(base), digest, blocks_));
+  if (decoded->size() != record.size) return BadEncoding(digest, "another size than its record's");
+  return std::shared_ptr<const ByteSource>(std::move(decoded));
+}
+
 Result<bool> ObjectStore::Has(const Digest& digest) const {
   SIGNUM_ASSIGN(const auto stored, engine_.Get(ObjectKey(digest)));
   return stored.has_value();
 }
 
-Result<uint64_t> ObjectStore::Size(const Digest& digest) const {
-  const std::string key = ObjectKey(digest);
-  SIGNUM_ASSIGN(const auto stored, engine_.Get(key));
-  if (!stored) return UnknownObject(digest);
-  SIGNUM_ASSIGN(const ObjectRecord record, ObjectRecord::Decode(*stored, key));
-  return record.size;
+Result<ObjectStore::Info> ObjectStore::Describe(const Digest& digest) const {
+  SIGNUM_ASSIGN(const std::string stored, ReadRecord(digest));
+  SIGNUM_ASSIGN(const auto record, ObjectRecord::Decode(stored, ObjectKey(digest)));
+  return Info{record.size, record.stored_bytes(), record.base};
 }
 
 // The record goes first: a crash in between leaves a blob that nothing names, for the sweep.
 Result<void> ObjectStore::Delete(const Digest& digest) {
+  SIGNUM_ASSIGN(const std::string stored, ReadRecord(digest));
   const std::string key = ObjectKey(digest);
-  SIGNUM_ASSIGN(const auto stored, engine_.Get(key));
-  if (!stored) return UnknownObject(digest);
-  SIGNUM_ASSIGN(const ObjectRecord record, ObjectRecord::Decode(*stored, key));
+  SIGNUM_ASSIGN(const auto record, ObjectRecord::Decode(stored, key));
   Batch batch;
   batch.Require(key, stored);
   batch.Delete(key);
@@ -176,8 +198,7 @@ Result<void> ObjectStore::Delete(const Digest& digest) {
     return committed.error().code == Errc::kPrecondition ? UnknownObject(digest)
                                                          : committed.error();
   }
-  if (record.kind == ObjectRecord::Kind::kInline) return {};
-  return engine_.DeleteBlob(record.blob);
+  return record.in_blob() ? engine_.DeleteBlob(record.blob) : Result<void>();
 }
 
 }  // namespace signum

@@ -33,6 +33,14 @@ Result<void> ForEachOfTenant(const Catalog& catalog, const std::string& tenant,
   }
 }
 
+// A base has none itself (ObjectStore::PutEncoded).
+Result<void> AddBase(const ObjectStore& objects, const Digest& digest, std::vector<Digest>& named) {
+  const auto info = objects.Describe(digest);
+  if (info.has_value() && info->base) named.push_back(*info->base);
+  if (info.has_value() || info.error().code == Errc::kNotFound) return {};
+  return info.error();
+}
+
 }  // namespace
 
 Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Digest& recipe) {
@@ -44,6 +52,8 @@ Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Di
     named.push_back(file.safetensors ? file.header : file.digest);
     named.insert(named.end(), file.tensors.begin(), file.tensors.end());
   }
+  const size_t count = named.size();
+  for (size_t i = 0; i < count; ++i) SIGNUM_TRY(AddBase(objects, named[i], named));
   return named;
 }
 

@@ -10,8 +10,9 @@
 
 namespace signum {
 
-// The objects that a stored recipe names, itself first: headers, tensors and plain files. An object
-// may come more than once, and need not exist (an upload that was not kept exactly).
+// The objects that reading a stored recipe's checkpoint takes: itself first, the headers, tensors
+// and plain files that it names, and the bases of those that are encoded. An object may come more
+// than once, and need not exist.
 Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Digest& recipe);
 
 // All bases by name; all versions by tenant, model and number. The first error of `visit` ends it.

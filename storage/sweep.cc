@@ -16,27 +16,39 @@ constexpr size_t kPage = 256;  // records of inline objects may be 64 KiB each
 
 using Marked = std::unordered_set<Digest>;
 
-Result<void> MarkRecipe(const ObjectStore& objects, const Digest& recipe, Marked& marked) {
-  if (marked.contains(recipe)) return {};
-  SIGNUM_ASSIGN(const auto named, ObjectsOfRecipe(objects, recipe));
-  marked.insert(named.begin(), named.end());
-  return {};
-}
-
 // Everything that is named. A recipe that cannot be read ends it: what it names is not known.
-Result<Marked> Mark(const ObjectStore& objects, const Catalog& catalog) {
-  Marked marked;
-  SIGNUM_TRY(ForEachBase(catalog, [&](const BaseRecord& base) -> Result<void> {
-    marked.insert(base.digest);
-    return MarkRecipe(objects, base.recipe, marked);
-  }));
-  SIGNUM_TRY(ForEachVersion(catalog, [&](const VersionRecord& version) -> Result<void> {
-    if (version.delta) marked.insert(*version.delta);
-    if (version.manifest) marked.insert(*version.manifest);
-    return version.recipe ? MarkRecipe(objects, *version.recipe, marked) : Result<void>();
-  }));
-  return marked;
-}
+class Marker {
+ public:
+  Marker(const ObjectStore& objects, const Catalog& catalog)
+      : objects_(objects), catalog_(catalog) {}
+
+  Result<Marked> Run() {
+    SIGNUM_TRY(ForEachBase(catalog_, [this](const BaseRecord& base) -> Result<void> {
+      marked_.insert(base.digest);
+      return MarkRecipe(base.recipe);
+    }));
+    SIGNUM_TRY(ForEachVersion(catalog_, [this](const VersionRecord& version) -> Result<void> {
+      for (const auto& object : {version.delta, version.manifest, version.recipe}) {
+        if (object) marked_.insert(*object);
+      }
+      return version.exact_kept ? MarkRecipe(*version.recipe) : Result<void>();
+    }));
+    return std::move(marked_);
+  }
+
+ private:
+  Result<void> MarkRecipe(const Digest& recipe) {
+    if (!recipes_.insert(recipe).second) return {};
+    SIGNUM_ASSIGN(const auto named, ObjectsOfRecipe(objects_, recipe));
+    marked_.insert(named.begin(), named.end());
+    return {};
+  }
+
+  const ObjectStore& objects_;
+  const Catalog& catalog_;
+  Marked marked_;
+  std::unordered_set<Digest> recipes_;  // whose objects are marked
+};
 
 // Removes unmarked objects and returns the blobs of those that stay.
 Result<std::unordered_set<uint64_t>> SweepObjects(Engine& engine, ObjectStore& objects,
@@ -51,12 +63,12 @@ Result<std::unordered_set<uint64_t>> SweepObjects(Engine& engine, ObjectStore& o
       SIGNUM_ASSIGN(const Digest digest, DigestOfObjectKey(item.key));
       SIGNUM_ASSIGN(const ObjectRecord record, ObjectRecord::Decode(item.value, item.key));
       if (marked.contains(digest) || record.created >= older_than) {
-        if (record.kind == ObjectRecord::Kind::kBlob) blobs.insert(record.blob);
+        if (record.in_blob()) blobs.insert(record.blob);
         continue;
       }
       SIGNUM_TRY(objects.Delete(digest));
       ++report.objects;
-      report.bytes += record.size;
+      report.bytes += record.stored_bytes();
     }
     if (page.size() < kPage) return blobs;
     begin = page.back().key + '\0';
@@ -68,7 +80,7 @@ Result<std::unordered_set<uint64_t>> SweepObjects(Engine& engine, ObjectStore& o
 Result<SweepReport> SweepStore(Engine& engine, ObjectStore& objects, const Catalog& catalog,
                                UnixMicros older_than) {
   SweepReport report;
-  SIGNUM_ASSIGN(const Marked marked, Mark(objects, catalog));
+  SIGNUM_ASSIGN(const Marked marked, Marker(objects, catalog).Run());
   SIGNUM_ASSIGN(const auto named, SweepObjects(engine, objects, marked, older_than, report));
   SIGNUM_ASSIGN(const auto blobs, engine.ListBlobs());
   for (const uint64_t blob : blobs) {

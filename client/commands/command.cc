@@ -15,6 +15,8 @@ const std::vector<Command>& Commands() {
   static const std::vector<Command> commands = {
       {"push-base", "Upload a base model (admin)", AddPushBase},
       {"push", "Upload a fine-tune as a new version of TENANT/MODEL", AddPush},
+      {"recompress", "Make a new version from an old one's upload, without a new upload",
+       AddRecompress},
       {"pull", "Fetch deltas or checkpoints, verified", AddPull},
       {"ls", "List bases and tenants, the models of a tenant, or a model's versions", AddLs},
       {"show", "Show one version", AddShow},

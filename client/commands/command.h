@@ -40,6 +40,7 @@ struct Command {
 // Each lives in the file of its name.
 CommandRun AddPushBase(CLI::App& app, const CommandContext& context);
 CommandRun AddPush(CLI::App& app, const CommandContext& context);
+CommandRun AddRecompress(CLI::App& app, const CommandContext& context);
 CommandRun AddPull(CLI::App& app, const CommandContext& context);
 CommandRun AddLs(CLI::App& app, const CommandContext& context);
 CommandRun AddShow(CLI::App& app, const CommandContext& context);

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "storage/catalog_records.h"
 #include "storage/sweep.h"
 #include "tests/storage/store/store_support.h"
 
@@ -32,11 +33,11 @@ class SavingsTest : public ::testing::Test {
  protected:
   void CreateBase(const std::string& name, const fs::path& directory) {
     const auto checkpoint = *Checkpoint::OpenDirectory(directory);
-    const auto ingested = IngestCheckpoint(objects_, *checkpoint, {});
+    const auto ingested = IngestBase(objects_, *checkpoint, {});
     ASSERT_THAT(ingested, Ok());
     BaseRecord base;
     base.name = name;
-    base.digest = ingested->base_manifest_digest;
+    base.digest = ingested->manifest_digest;
     base.recipe = ingested->recipe_digest;
     base.upload_bytes = ingested->hashed.recipe.TotalBytes();
     ASSERT_THAT(catalog_.CreateBase(base), Ok());
@@ -46,7 +47,10 @@ class SavingsTest : public ::testing::Test {
   VersionRecord CreateVersion(const std::string& tenant, const std::string& model,
                               size_t delta_bytes) {
     const auto checkpoint = *Checkpoint::OpenDirectory(kModels / model);
-    const auto ingested = IngestCheckpoint(objects_, *checkpoint, {});
+    const auto base = catalog_.GetBase("tiny");
+    EXPECT_THAT(base, Ok());
+    const auto tiny = *StoredCheckpoint::Open(objects_, base->recipe);
+    const auto ingested = IngestFineTune(objects_, *checkpoint, *tiny, {});
     EXPECT_THAT(ingested, Ok());
     VersionRecord version;
     version.tenant = tenant;
@@ -63,6 +67,12 @@ class SavingsTest : public ::testing::Test {
     job.state = JobState::kDone;
     EXPECT_THAT(catalog_.FinishVersion(version, job), Ok());
     return version;
+  }
+
+  Result<void> CommitDelete(const std::string& key) {
+    Batch batch;
+    batch.Delete(key);
+    return engine_->Commit(batch);
   }
 
   SavingsReport Audit(SavingsBy by) {
@@ -160,8 +170,8 @@ TEST_F(SavingsTest, TheSweepFreesWhatNothingNames) {
   const auto swept = SweepStore(*engine_, objects_, catalog_, INT64_MAX);
   ASSERT_THAT(swept, Ok());
   EXPECT_GT(swept->objects, 10);
-  EXPECT_GT(swept->bytes, 7'000'000);
-  EXPECT_LT(engine_->Usage()->blob_bytes, before - 7'000'000);
+  EXPECT_GT(swept->bytes, 3'900'000);                           // half of the upload, and the delta
+  EXPECT_LT(engine_->Usage()->blob_bytes, before - 3'500'000);  // the rest lay in keys
   EXPECT_FALSE(*objects_.Has(*gone.delta));
   EXPECT_FALSE(*objects_.Has(*gone.recipe));
   // What stays is whole.
@@ -177,6 +187,33 @@ TEST_F(SavingsTest, TheSweepFreesWhatNothingNames) {
   EXPECT_TRUE(*objects_.Has(catalog_.GetBase("tiny")->digest));
   const auto again = SweepStore(*engine_, objects_, catalog_, INT64_MAX);
   EXPECT_EQ(again->objects + again->blobs, 0);
+}
+
+TEST_F(SavingsTest, TheBaseOfWhatIsKeptIsKept) {
+  CreateBase("tiny", kModels / "base");
+  const VersionRecord version = CreateVersion("acme", "kjv", 500'000);
+  ASSERT_THAT(CommitDelete("g/base/tiny"), Ok());  // as if bases could be deleted
+  const uint64_t before = Audit({.model = true}).groups.front().exact_bytes;
+  EXPECT_GT(before, 6'000'000);  // the base's tensors count where they are needed
+  ASSERT_THAT(SweepStore(*engine_, objects_, catalog_, INT64_MAX), Ok());
+  EXPECT_EQ(Audit({.model = true}).groups.front().exact_bytes, before);
+  const auto stored = *StoredCheckpoint::Open(objects_, *version.recipe);
+  const auto weights = stored->OpenFile("model.safetensors");
+  ASSERT_THAT(weights, Ok());
+  EXPECT_EQ(Sha256::Of(AsBytes(Contents(**weights))),
+            stored->recipe().Find("model.safetensors")->digest);
+}
+
+TEST_F(SavingsTest, AnUploadThatIsNoLongerKeptIsSwept) {
+  CreateBase("tiny", kModels / "base");
+  VersionRecord version = CreateVersion("acme", "kjv", 500'000);
+  const uint64_t kept = engine_->Usage()->blob_bytes;
+  version.exact_kept = false;
+  ASSERT_THAT(PutKey(*engine_, VersionKey("acme", "kjv", 1), Encode(version)), Ok());
+  ASSERT_THAT(SweepStore(*engine_, objects_, catalog_, INT64_MAX), Ok());
+  EXPECT_LT(engine_->Usage()->blob_bytes, kept - 2'000'000);
+  EXPECT_TRUE(*objects_.Has(*version.recipe));
+  EXPECT_TRUE(*objects_.Has(*version.delta));
 }
 
 TEST_F(SavingsTest, TheSweepRemovesBlobsOfNobody) {
