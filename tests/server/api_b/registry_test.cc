@@ -16,7 +16,7 @@ class RegistryOpen : public testing::Test {
   }
   std::string TokenFile() { return ReadFile(data_ / "admin.token", 1000).value(); }
 
-  const TempDir directory_;
+  TempDir directory_;
   const std::filesystem::path data_ = directory_ / "data";
   const SystemClock clock_;
 };
