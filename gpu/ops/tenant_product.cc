@@ -13,16 +13,28 @@ namespace {
 
 constexpr int64_t kBlockWeights = 1 << 17;  // 512 KiB of float32
 
-// What row b of x, through its tenant's delta, adds to output `row`. A row of signs against a
-// vector is what SignGradRow computes, in vector code.
-float DeltaShare(const TenantProductArgs& args, int64_t b, int64_t row) {
-  const SignPlane& plane = args.deltas[args.tenants[b]];
-  const auto columns = static_cast<size_t>(args.columns);
-  const size_t at = static_cast<size_t>(row) * kernels::BitBytes(columns);
+// Each row of x times its tenant's column scales, once for all outputs. That is bit for bit what
+// scaling after the signs gives: a change of sign commutes with rounding.
+std::vector<float> ScaleColumns(const TenantProductArgs& args) {
+  std::vector<float> out(args.x, args.x + args.m * args.columns);
+  for (int64_t b = 0; b < args.m; ++b) {
+    const float* col = args.tenants[b] < 0 ? nullptr : args.deltas[args.tenants[b]].col;
+    if (col == nullptr) continue;
+    float* row = out.data() + b * args.columns;
+    for (int64_t j = 0; j < args.columns; ++j) row[j] *= col[j];
+  }
+  return out;
+}
+
+// What a row of x that has its column scales, through its tenant's delta, adds to output `row`. A
+// row of signs against a vector is what SignGradRow computes, in vector code.
+float DeltaShare(const SignPlane& plane, const float* x, int64_t columns, int64_t row) {
+  const auto n = static_cast<size_t>(columns);
+  const size_t at = static_cast<size_t>(row) * kernels::BitBytes(n);
   const float row_scale = plane.row[plane.one_row_scale ? 0 : row];
   const kernels::SignScales scales{
-      plane.sign + at, plane.mask == nullptr ? nullptr : plane.mask + at, row_scale, plane.col};
-  return row_scale * SignGradRow(args.x + b * args.columns, scales, columns, nullptr);
+      plane.sign + at, plane.mask == nullptr ? nullptr : plane.mask + at, row_scale, nullptr};
+  return row_scale * SignGradRow(x, scales, n, nullptr);
 }
 
 }  // namespace
@@ -32,6 +44,7 @@ float DeltaShare(const TenantProductArgs& args, int64_t b, int64_t row) {
 void TenantProduct(const TenantProductArgs& args) {
   const int64_t most = std::max<int64_t>(1, kBlockWeights / std::max<int64_t>(1, args.columns));
   const kernels::ConstRow base{args.base_type, args.base};
+  const std::vector<float> scaled = ScaleColumns(args);
   std::vector<float> w(args.base == nullptr ? 0 : static_cast<size_t>(most * args.columns));
   for (int64_t first = 0; first < args.rows; first += most) {
     const int64_t count = std::min(most, args.rows - first);
@@ -43,8 +56,12 @@ void TenantProduct(const TenantProductArgs& args) {
     }
     for (int64_t b = 0; b < args.m; ++b) {
       if (args.tenants[b] < 0) continue;
+      const SignPlane& plane = args.deltas[args.tenants[b]];
+      const float* x = scaled.data() + b * args.columns;
       float* y = args.y + b * args.rows;
-      for (int64_t row = first; row < first + count; ++row) y[row] += DeltaShare(args, b, row);
+      for (int64_t row = first; row < first + count; ++row) {
+        y[row] += DeltaShare(plane, x, args.columns, row);
+      }
     }
   }
 }

@@ -242,11 +242,11 @@ def test_metrics_tell_what_the_engine_does(served, api):
     before = read()
     usage = api.complete("kjv/model", PROMPT, max_tokens=9)["usage"]
     api.error(404, model="kjv/nothing", prompt=PROMPT)
-    events = api.stream("kjv/model", PROMPT, max_tokens=400)
+    events = api.stream("kjv/model", PROMPT, max_tokens=490)
     next(events)
-    during = read()
-    assert during['signum_engine_requests_running{base="base"}'] == 1
-    assert during['signum_engine_kv_blocks{base="base",state="used"}'] > 0
+    # A step's figures are there when it is over, its token a moment earlier.
+    wait_until(lambda: read()['signum_engine_requests_running{base="base"}'] == 1, "a running request in the metrics")
+    assert read()['signum_engine_kv_blocks{base="base",state="used"}'] > 0
     events.close()
     api.wait_idle()
     after = read()

@@ -88,11 +88,9 @@ void Scheduler::Publish() {
   counted_.running = running_.size();
   counted_.blocks = static_cast<uint64_t>(pool_.total());
   counted_.blocks_used = static_cast<uint64_t>(pool_.used());
-  {
-    const std::lock_guard lock(mutex_);
-    counted_.queued = queue_.size() + waiting_.size();
-    stats_ = counted_;
-  }
+  const std::lock_guard lock(mutex_);
+  counted_.queued = queue_.size() + waiting_.size();
+  stats_ = counted_;
   if (metrics_ != nullptr) metrics_->Publish(counted_);
 }
 

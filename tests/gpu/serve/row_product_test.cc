@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+
+#include "gpu/ops/sign_grad_row.h"
+#include "gpu/ops/tenant_product.h"
 #include "tests/gpu/codec_support.h"
 
 namespace signum::ops {
@@ -68,6 +72,39 @@ TEST(RowProduct, Accumulates) {
   std::vector<float> y{1};
   RowProduct({x.data(), w.data(), y.data(), 1, 1, 2, 2, 2, 1, true});
   EXPECT_EQ(y[0], 321);
+}
+
+// Columns are scaled before the signs; the bits are those of scaling after them.
+TEST(TenantProduct, ScalingColumnsFirstChangesNoBit) {
+  constexpr int64_t kRows = 7, kColumns = 203;
+  std::vector<float> x(kColumns), scales(kRows + kColumns);
+  std::vector<uint8_t> sign(kRows * kernels::BitBytes(kColumns));
+  uint32_t random = 1;
+  const auto next = [&] { return (random = random * 1664525 + 1013904223) >> 8; };
+  for (float& value : x) value = static_cast<float>(next() % 20011) / 9973 - 1;
+  for (float& value : scales) value = static_cast<float>(next() % 20011) / 9973 - 1;
+  for (uint8_t& bits : sign) bits = static_cast<uint8_t>(next());
+  x[3] = -0.0F;
+  const SignPlane plane{sign.data(), nullptr, scales.data(), scales.data() + kRows, false};
+  const int32_t tenant = 0;
+  std::vector<float> y(kRows);
+  TenantProductArgs args;
+  args.deltas = &plane;
+  args.tenants = &tenant;
+  args.x = x.data();
+  args.y = y.data();
+  args.m = 1;
+  args.rows = kRows;
+  args.columns = kColumns;
+  TenantProduct(args);
+  for (int64_t row = 0; row < kRows; ++row) {
+    const kernels::SignScales after{
+        sign.data() + row * static_cast<int64_t>(kernels::BitBytes(kColumns)), nullptr,
+        scales[static_cast<size_t>(row)], plane.col};
+    const float expected = plane.row[row] * SignGradRow(x.data(), after, kColumns, nullptr);
+    EXPECT_EQ(std::bit_cast<uint32_t>(y[static_cast<size_t>(row)]),
+              std::bit_cast<uint32_t>(0.0F + expected));
+  }
 }
 
 }  // namespace
