@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "gpu/distill/layerwise.h"
+#include "gpu/distill/positive_zeros.h"
 #include "gpu/distill/rewrite_delta.h"
 #include "gpu/distill/train_state.h"
 #include "gpu/model/checkpoint_weights.h"
@@ -114,6 +115,9 @@ class Distillation {
       SIGNUM_TRY(Layerwise(session_.compute, session_.fine_config, *session_.student,
                            *session_.teacher, *session_.weights, training_,
                            report_.Phase("layerwise")));
+    } else if (trains) {
+      SIGNUM_TRY(
+          CountZerosAsPositive(session_.compute, *session_.student, session_.teacher->source()));
     }
     if (trains) SIGNUM_TRY(Train(teacher_hidden, out));
     SIGNUM_ASSIGN(out.fidelity, session_.Evaluate(held_out_, report_));
@@ -235,10 +239,13 @@ class Distillation {
   std::optional<TrainState> resumed_;
 };
 
+// Signs are not in a state file: it fits the rules that chose them.
+constexpr char kSignRules[] = "2 ";
+
 // What a state file must have been made for.
 std::string StateKey(const DeltaReader& delta, const DistillOptions& options) {
   const TrainOptions& train = options.train;
-  std::string key = delta.header().base.Text() + " " + delta.recipe().Serialize();
+  std::string key = kSignRules + delta.header().base.Text() + " " + delta.recipe().Serialize();
   for (const double number :
        {static_cast<double>(train.steps), static_cast<double>(train.batch),
         static_cast<double>(train.loss), train.learning_rate, train.column_rate,

@@ -27,8 +27,7 @@ std::optional<ops::Loss> LossFromName(std::string_view name);
 struct DistillOptions {
   Method method = Method::kDistill;
   TrainOptions train;
-  // Whether training begins with layerwise signs; else with those that are there. The paper's
-  // method (one scale a tensor) is kept as it is.
+  // Whether training begins with layerwise signs; else with the paper's, bit = Δ >= 0.
   bool layerwise_first = true;
   // Text that the fine-tune writes itself, or the publisher's rows.
   int64_t calibration_rows = 200;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 64;
 constexpr double kDamping = 1.0;  // of H's mean diagonal
+constexpr int kSweeps = 3;        // of signs and then scales (gpu/KERNELS.md, "Layer by layer")
 
 // XᵀX of inputs that come piece by piece.
 class Moment {
@@ -167,13 +168,20 @@ class LayerwiseRun {
     SIGNUM_ASSIGN(const std::vector<float> factor,
                   InverseFactor(moment.sum(), moment.size(), moment.Damping()));
     SIGNUM_ASSIGN(Student::HostPlane plane, student_.DownloadPlane(*tensor));
+    for (int sweep = 0; sweep < kSweeps; ++sweep) SIGNUM_TRY(Sweep(*tensor, factor, moment, plane));
+    return student_.UploadPlane(*tensor, plane);
+  }
+
+  // Chooses the signs for the row scales that are there, then the scales for those signs.
+  Result<void> Sweep(const SignTensor& tensor, const std::vector<float>& factor,
+                     const Moment& moment, Student::HostPlane& plane) {
     std::vector<double> with_delta(static_cast<size_t>(plane.rows));
     std::vector<double> with_self(with_delta.size());
     const Pieces blocks(compute_, {0, plane.rows, 1}, kRowsAtOnce);
     SIGNUM_TRY(ParallelFor(compute_, blocks.count(), [&](size_t, int64_t p) -> Result<void> {
       const Sequences block = blocks[p];
       SIGNUM_ASSIGN(const std::vector<float> delta,
-                    student_.Difference(*tensor, teacher_.source(), block.first, block.count));
+                    student_.Difference(tensor, teacher_.source(), block.first, block.count));
       FeedbackSigns args;
       args.delta = delta.data();
       args.factor = factor.data();
@@ -191,7 +199,7 @@ class LayerwiseRun {
       return {};
     }));
     FitScales(with_delta, with_self, plane);
-    return student_.UploadPlane(*tensor, plane);
+    return {};
   }
 
   // The best scale of each row, or of all where there is one.
