@@ -14,6 +14,8 @@ void AddAllRoutes(http::Router& router, App& app) {
   AddNodeRoutes(router, app);
   AddAuditRoutes(router, app);
   AddTokenRoutes(router, app);
+  AddTenantRoutes(router, app);
+  AddMaintenanceRoutes(router, app);
   AddOperationRoutes(router, app);
 }
 

@@ -19,10 +19,11 @@ std::string ObjectRecord::Encode() const {
   StoreLe(value.data() + 10, created);
   if (kind == Kind::kInline) {
     value.append(bytes);
-  } else {
-    value.resize(kHeadBytes + 8);
-    StoreLe(value.data() + kHeadBytes, blob);
+    return value;
   }
+  value.resize(kHeadBytes + 8);
+  StoreLe(value.data() + kHeadBytes, blob);
+  value.append(why);
   return value;
 }
 
@@ -40,6 +41,9 @@ Result<ObjectRecord> ObjectRecord::Decode(std::string_view value, std::string_vi
     record.bytes = rest;
   } else if (record.kind == Kind::kBlob && rest.size() == 8) {
     record.blob = LoadLe<uint64_t>(rest.data());
+  } else if (record.damaged() && rest.size() >= 8) {
+    record.blob = LoadLe<uint64_t>(rest.data());
+    record.why = rest.substr(8);
   } else {
     return bad();
   }
@@ -50,6 +54,12 @@ Result<ObjectRecord> ObjectRecord::Decode(std::string_view value, std::string_vi
 std::string ObjectKey(const Digest& digest) {
   const std::string hex = digest.Hex();
   return std::string(kObjectPrefix) + hex.substr(0, 2) + "/" + hex;
+}
+
+std::string CondemnedKey(const Digest& digest) {
+  std::string key = ObjectKey(digest);
+  key.insert(key.rfind('/') + 1, 1, '~');
+  return key;
 }
 
 Result<Digest> DigestOfObjectKey(std::string_view key) {

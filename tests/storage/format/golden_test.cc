@@ -65,6 +65,11 @@ TEST(Golden, BaseManifest) {
   ExpectGolden("base-v1.json", SerializeBaseManifest(MakeSampleBase()));
 }
 
+TEST(Golden, Backup) {
+  ExpectGolden("backup-v1.json", MakeSampleBackup().Serialize());
+  EXPECT_EQ(BackupIndex::Parse(Golden("backup-v1.json")).value(), MakeSampleBackup());
+}
+
 TEST(Golden, Safetensors) {
   std::vector<TestTensor> tensors;
   for (int i = 0; i <= static_cast<int>(Dtype::kC64); ++i) {

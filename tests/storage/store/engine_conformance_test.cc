@@ -4,6 +4,7 @@
 #include <mutex>
 #include <thread>
 
+#include "storage/rocks_blobs.h"
 #include "tests/storage/store/store_support.h"
 
 namespace signum {

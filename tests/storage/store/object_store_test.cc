@@ -98,7 +98,7 @@ TEST_P(ObjectStoreTest, DeletesObjectsWithTheirBlobs) {
 TEST_P(ObjectStoreTest, SaysWhenABlobIsLost) {
   const Digest digest = objects_.Put(AsBytes(RandomBytes(2000000, 6)))->digest;
   ASSERT_THAT(engine_->DeleteBlob(engine_->ListBlobs()->front()), Ok());
-  EXPECT_THAT(objects_.Open(digest), FailsWith(Errc::kCorrupt, "object_lost", digest.Hex()));
+  EXPECT_THAT(objects_.Open(digest), FailsWith(Errc::kCorrupt, "object_damaged", digest.Hex()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, ObjectStoreTest, ::testing::Values(kMemory, kRocks), EngineName);

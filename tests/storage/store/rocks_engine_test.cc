@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "storage/schema.h"
 #include "tests/storage/store/store_support.h"
 
 namespace signum {
@@ -42,9 +43,18 @@ TEST_F(RocksEngineTest, RefusesASecondProcess) {
 }
 
 TEST_F(RocksEngineTest, RefusesANewerSchema) {
-  ASSERT_THAT(PutKey(*engine_, "g/schema/version", "2"), Ok());
+  const std::string newer = std::to_string(kSchemaVersion + 1);
+  ASSERT_THAT(PutKey(*engine_, "g/schema/version", newer), Ok());
   engine_.Close();
-  EXPECT_THAT(OpenRocksEngine(Path()), FailsWith(Errc::kUnavailable, "schema_too_new", "2"));
+  EXPECT_THAT(OpenRocksEngine(Path()), FailsWith(Errc::kUnavailable, "schema_too_new", newer));
+}
+
+TEST_F(RocksEngineTest, RaisesAnOlderSchema) {
+  ASSERT_THAT(PutKey(*engine_, "g/schema/version", "1"), Ok());
+  ASSERT_THAT(PutKey(*engine_, "t/a/x", "kept"), Ok());
+  engine_.Reopen();
+  EXPECT_EQ(*engine_->Get("g/schema/version"), std::to_string(kSchemaVersion));
+  EXPECT_EQ(*engine_->Get("t/a/x"), "kept");
 }
 
 TEST_F(RocksEngineTest, RefusesADirectoryThatCannotBeMade) {
