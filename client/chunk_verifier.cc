@@ -4,17 +4,37 @@
 
 namespace signum::client {
 
-Result<ChunkVerifier> ChunkVerifier::Create(const Manifest& manifest) {
-  const std::string name =
-      manifest.tenant + "/" + manifest.model + "@" + std::to_string(manifest.version);
+namespace {
+
+std::string NameOf(const Manifest& manifest) {
+  return manifest.tenant + "/" + manifest.model + "@" + std::to_string(manifest.version);
+}
+
+// `end`: of the chunk's bytes in the file.
+Result<void> CheckChunk(const std::string& name, size_t chunk, uint64_t end, const Digest& actual,
+                        const Digest& expected) {
+  if (actual == expected) return {};
+  return Fail(Errc::kCorrupt, "chunk_mismatch",
+              name + ": chunk " + std::to_string(chunk) + " (bytes " +
+                  std::to_string(chunk * kChunkBytes) + " to " + std::to_string(end - 1) + ") is " +
+                  actual.Text() + ", the manifest has " + expected.Text());
+}
+
+}  // namespace
+
+Result<void> CheckChunkCount(const Manifest& manifest) {
   const uint64_t size = manifest.delta_size;
   const uint64_t expected = size / kChunkBytes + (size % kChunkBytes != 0 ? 1 : 0);
-  if (manifest.chunks.size() != expected) {
-    return Fail(Errc::kCorrupt, "bad_manifest",
-                name + ": the manifest lists " + std::to_string(manifest.chunks.size()) +
-                    " chunks for " + std::to_string(size) + " bytes");
-  }
-  return ChunkVerifier(name, size, manifest.delta_digest, manifest.chunks);
+  if (manifest.chunks.size() == expected) return {};
+  return Fail(Errc::kCorrupt, "bad_manifest",
+              NameOf(manifest) + ": the manifest lists " + std::to_string(manifest.chunks.size()) +
+                  " chunks for " + std::to_string(size) + " bytes");
+}
+
+Result<ChunkVerifier> ChunkVerifier::Create(const Manifest& manifest) {
+  SIGNUM_TRY(CheckChunkCount(manifest));
+  return ChunkVerifier(NameOf(manifest), manifest.delta_size, manifest.delta_digest,
+                       manifest.chunks);
 }
 
 Result<void> ChunkVerifier::Take(ConstBytes bytes) {
@@ -35,13 +55,7 @@ Result<void> ChunkVerifier::Take(ConstBytes bytes) {
 }
 
 Result<void> ChunkVerifier::EndChunk() {
-  const Digest actual = chunk_hash_.Finish();
-  if (actual != chunks_[next_]) {
-    return Fail(Errc::kCorrupt, "chunk_mismatch",
-                name_ + ": chunk " + std::to_string(next_) + " (bytes " +
-                    std::to_string(next_ * kChunkBytes) + " to " + std::to_string(taken_ - 1) +
-                    ") is " + actual.Text() + ", the manifest has " + chunks_[next_].Text());
-  }
+  SIGNUM_TRY(CheckChunk(name_, next_, taken_, chunk_hash_.Finish(), chunks_[next_]));
   ++next_;
   return {};
 }
@@ -56,6 +70,20 @@ Result<void> ChunkVerifier::Finish() {
   if (actual == whole_) return {};
   return Fail(Errc::kCorrupt, "digest_mismatch",
               name_ + ": the file is " + actual.Text() + ", the manifest has " + whole_.Text());
+}
+
+Result<void> CheckChunks(const Manifest& manifest, uint64_t offset, ConstBytes bytes) {
+  for (size_t at = 0; at < bytes.size(); at += kChunkBytes) {
+    const size_t chunk = (offset + at) / kChunkBytes;
+    if (chunk >= manifest.chunks.size()) {
+      return Fail(Errc::kCorrupt, "bad_manifest",
+                  NameOf(manifest) + ": the manifest lists no chunk " + std::to_string(chunk));
+    }
+    const ConstBytes part = bytes.subspan(at, std::min<size_t>(kChunkBytes, bytes.size() - at));
+    SIGNUM_TRY(CheckChunk(NameOf(manifest), chunk, offset + at + part.size(), Sha256::Of(part),
+                          manifest.chunks[chunk]));
+  }
+  return {};
 }
 
 Result<void> VerifyDelta(const ByteSource& file, const Manifest& manifest,

@@ -46,6 +46,14 @@ class ChunkVerifier {
   Sha256 chunk_hash_, file_hash_;
 };
 
+// Errc::kCorrupt "bad_manifest" where the manifest has not exactly the chunks that its size asks
+// for.
+Result<void> CheckChunkCount(const Manifest& manifest);
+
+// Checks `bytes` of a delta file from `offset` on, a multiple of kChunkBytes; they end where a
+// chunk does, or the file. Errors as ChunkVerifier's.
+Result<void> CheckChunks(const Manifest& manifest, uint64_t offset, ConstBytes bytes);
+
 // Checks a whole file in memory or mapped. `progress` as for hashing: false cancels.
 Result<void> VerifyDelta(const ByteSource& file, const Manifest& manifest,
                          const std::function<bool(uint64_t)>& progress = {});

@@ -17,6 +17,17 @@ struct DownloadOptions {
   // Checks the complete bytes before the file gets its name; an error that is Errc::kCorrupt drops
   // them.
   std::function<Result<void>(const ByteSource&)> verify;
+  // Several connections fetch ranges of a file of `parallel_from` bytes or more at once, where the
+  // server has ranges.
+  int connections = 1;
+  uint64_t parallel_from = uint64_t{64} << 20;
+  uint64_t range_bytes = uint64_t{16} << 20;  // a multiple of kChunkBytes
+  // Checks pieces of ranges once a range is here, several threads at a time; `offset` and, but for
+  // the end of the file, sizes are multiples of kChunkBytes. A range that is Errc::kCorrupt is
+  // fetched again, up to three times in all.
+  std::function<Result<void>(uint64_t offset, ConstBytes bytes)> verify_piece;
+  // Whether the file is on the disk, rather than on its way there, when the call returns.
+  bool durable = true;
   // Bytes of the file that are here, and how many of them came over the wire in this call.
   std::function<void(uint64_t present, uint64_t received)> on_progress;
 };

@@ -5,6 +5,7 @@
 #include "client/answer_fields.h"
 #include "client/chunk_verifier.h"
 #include "client/download.h"
+#include "client/trusted_keys.h"
 #include "storage/base/file.h"
 #include "storage/base/name.h"
 
@@ -13,6 +14,7 @@ namespace signum::client {
 namespace {
 
 constexpr uint64_t kMaxManifestBytes = 64u << 20;
+constexpr uint64_t kMaxRecipeBytes = 64u << 20;
 
 Result<std::string> FetchEnvelope(Registry& registry, const PullTarget& target) {
   return registry.GetBytes(
@@ -67,11 +69,33 @@ Result<std::vector<PulledFile>> OnebitFiles(Registry& registry, const PullTarget
   return out;
 }
 
-Result<std::vector<PulledFile>> ExactFiles(Registry& registry, const PullTarget& target) {
+// The recipe of the upload. It is the one that the manifest signs, but for an adapter's, which is
+// found by its digest: there the manifest's says what the adapter gives with its base.
+Result<Recipe> ExactRecipe(Registry& registry, const PullTarget& target) {
   SIGNUM_ASSIGN(const std::string envelope, FetchEnvelope(registry, target));
-  SIGNUM_ASSIGN(const Manifest manifest, CheckEnvelope(envelope, target));
+  SIGNUM_ASSIGN(Manifest manifest, CheckEnvelope(envelope, target));
+  SIGNUM_ASSIGN(const nlohmann::json version,
+                registry.GetVersion(target.tenant, target.model, std::to_string(target.version)));
+  const auto named = version.find("recipe");
+  if (named == version.end() || named->is_null()) {
+    return Fail(Errc::kNotFound, "exact_not_kept",
+                target.tenant + "/" + target.model + "@" + std::to_string(target.version) +
+                    " was made without keeping its upload");
+  }
+  SIGNUM_ASSIGN(const Digest digest, JsonDigest(version, "recipe"));
+  if (Sha256::Of(AsBytes(manifest.recipe.Serialize())) == digest) {
+    return std::move(manifest.recipe);
+  }
+  SIGNUM_ASSIGN(const std::string recipe,
+                registry.GetBytes("/v1/blobs/" + digest.Text(), kMaxRecipeBytes));
+  if (Sha256::Of(AsBytes(recipe)) == digest) return Recipe::Parse(recipe);
+  return Fail(Errc::kCorrupt, "digest_mismatch", "recipe " + digest.Text() + " has other bytes");
+}
+
+Result<std::vector<PulledFile>> ExactFiles(Registry& registry, const PullTarget& target) {
+  SIGNUM_ASSIGN(const Recipe recipe, ExactRecipe(registry, target));
   std::vector<PulledFile> out;
-  for (const RecipeFile& file : manifest.recipe.files) {
+  for (const RecipeFile& file : recipe.files) {
     out.push_back({file.path, file.size, file.digest});
   }
   return out;
@@ -82,9 +106,9 @@ Result<std::vector<PublicKey>> TrustedKeys(Registry& registry, const std::string
   if (!pinned.empty()) {
     SIGNUM_ASSIGN(PublicKey key, PublicKey::FromBase64(pinned));
     out.push_back(std::move(key));
-    return out;
   }
   SIGNUM_ASSIGN(const std::vector<RegistryKey> keys, registry.Keys());
+  if (!pinned.empty()) return WithEndorsed(std::move(out), keys);
   for (const RegistryKey& key : keys) out.push_back(key.key);
   return out;
 }

@@ -315,7 +315,9 @@ Result<std::vector<RegistryKey>> Registry::Keys() {
     if (JsonStringOr(item, "alg", "") != "ed25519") continue;
     SIGNUM_ASSIGN(const std::string text, JsonString(item, "public"));
     SIGNUM_ASSIGN(PublicKey key, PublicKey::FromBase64(text));
-    out.push_back({JsonStringOr(item, "id", ""), std::move(key)});
+    std::string endorsement;
+    if (!Base64Decode(JsonStringOr(item, "endorsement", ""), &endorsement)) endorsement.clear();
+    out.push_back({JsonStringOr(item, "id", ""), std::move(key), std::move(endorsement)});
   }
   return out;
 }
@@ -415,6 +417,18 @@ Result<json> Registry::ListTokens() { return GetList("/v1/admin/tokens", "tokens
 Result<void> Registry::RevokeToken(const std::string& id) {
   SIGNUM_TRY(SendRetrying({.method = "DELETE", .path = "/v1/admin/tokens/" + EscapeSegment(id)}));
   return {};
+}
+
+Result<json> Registry::RotateToken(const std::string& id, uint64_t grace_seconds) {
+  return SendJson({.method = "POST",
+                   .path = "/v1/admin/tokens/" + EscapeSegment(id) + "/rotate",
+                   .body = json({{"grace_seconds", grace_seconds}}).dump()});
+}
+
+Result<json> Registry::ListKeys() { return GetJson("/v1/keys"); }
+
+Result<json> Registry::RotateKey() {
+  return SendJson({.method = "POST", .path = "/v1/admin/keys/rotate"});
 }
 
 Result<std::string> Registry::GetBytes(const std::string& url, uint64_t limit) {

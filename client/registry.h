@@ -66,6 +66,7 @@ struct Alias {
 struct RegistryKey {
   std::string id;
   PublicKey key;
+  std::string endorsement;  // 64 bytes by the key before it, or empty
 };
 
 // A typed client of the REST interface (API.md). Calls that fail for a passing reason (connection,
@@ -135,6 +136,9 @@ class Registry {
   Result<nlohmann::json> CreateToken(const nlohmann::json& spec);
   Result<nlohmann::json> ListTokens();
   Result<void> RevokeToken(const std::string& id);
+  Result<nlohmann::json> RotateToken(const std::string& id, uint64_t grace_seconds);
+  Result<nlohmann::json> ListKeys();   // as /v1/keys answers
+  Result<nlohmann::json> RotateKey();  // the new one
 
   // ---- bytes
   // A small resource in memory; `url` may be relative.

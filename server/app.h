@@ -9,7 +9,7 @@
 #include "storage/base/clock.h"
 #include "storage/catalog.h"
 #include "storage/engine.h"
-#include "storage/format/signature.h"
+#include "storage/key_ring.h"
 #include "storage/object_store.h"
 #include "storage/uploads.h"
 
@@ -32,7 +32,7 @@ struct App {
   Uploads& uploads;
   Accounts& accounts;
   IdempotencyStore& idempotency;
-  const SigningKey& signing_key;
+  KeyRing& keys;
   Metrics& metrics;
   bool auth = true;                    // false: --no-auth, everyone is an admin
   std::filesystem::path backup_dir{};  // below which backups may lie; empty: nowhere
@@ -54,7 +54,8 @@ void AddLiveRoutes(http::Router& router, App& app);    // live_api: live, tenant
 void AddWatchRoutes(http::Router& router, App& app);   // watch_api: long poll and events
 void AddNodeRoutes(http::Router& router, App& app);    // nodes_api
 void AddAuditRoutes(http::Router& router, App& app);   // audit_api
-void AddTokenRoutes(http::Router& router, App& app);   // tokens_api: admin tokens, keys
+void AddTokenRoutes(http::Router& router, App& app);   // tokens_api: admin tokens
+void AddKeyRoutes(http::Router& router, App& app);     // keys_api: what manifests are signed with
 void AddTenantRoutes(http::Router& router, App& app);  // tenants_api: admin tenants
 void AddMaintenanceRoutes(http::Router& router,
                           App& app);  // maintenance_api: gc, scrub, backups

@@ -22,8 +22,11 @@ Result<std::string> RunBackupJob(const MaintenanceContext& context, const JobRec
   const std::filesystem::path directory = request.at("dir").get<std::string>();
   const auto& data = context.options.data;
   SIGNUM_ASSIGN(const auto backups, BackupDirectory::OpenForWriting(directory));
-  const BackupDirectory::Source source{
-      context.app.engine, data, data / "tmp" / "backup", {"signing.key", "admin.token"}};
+  // The next key comes first: where a rotation ends in between, the other file is the new key.
+  const BackupDirectory::Source source{context.app.engine,
+                                       data,
+                                       data / "tmp" / "backup",
+                                       {"signing.key.next", "signing.key", "admin.token"}};
   SIGNUM_ASSIGN(
       const BackupIndex backup,
       backups->Create(source, context.app.clock, [&](double done) { return steps("copy", done); }));

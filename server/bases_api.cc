@@ -48,10 +48,10 @@ uint64_t CountParameters(const CheckpointSource& checkpoint) {
 }
 
 // Stores the checkpoint and says of it what the catalog keeps.
-Result<BaseRecord> IngestBase(App& app, const Checkpoint& checkpoint) {
-  SIGNUM_ASSIGN(const auto ingested, IngestCheckpoint(app.objects, checkpoint, {}));
+Result<BaseRecord> StoreBase(App& app, const Checkpoint& checkpoint) {
+  SIGNUM_ASSIGN(const auto ingested, IngestBase(app.objects, checkpoint, {}));
   BaseRecord base;
-  base.digest = ingested.base_manifest_digest;
+  base.digest = ingested.manifest_digest;
   base.recipe = ingested.recipe_digest;
   base.upload_bytes = ingested.hashed.recipe.TotalBytes();
   base.stored_bytes = ingested.stored_bytes;
@@ -86,7 +86,7 @@ Result<http::Response> CreateBase(App& app, const http::Request& request,
   SIGNUM_TRY(AccessUnusedUpload(app, request, upload));
   SIGNUM_ASSIGN(const auto checkpoint, OpenUploadedCheckpoint(app, upload, allow_not_finite));
   const auto hold = app.objects.HoldCollection();  // until the base's record names it all
-  SIGNUM_ASSIGN(BaseRecord base, IngestBase(app, *checkpoint));
+  SIGNUM_ASSIGN(BaseRecord base, StoreBase(app, *checkpoint));
   base.name = params[0];
   base.creator = Caller(request).id;
   base.upload = upload;

@@ -88,8 +88,7 @@ Result<void> CompressJob::Load() {
 
 Result<void> CompressJob::Ingest() {
   progress_.Begin("ingest", kIngestFrom, kCompressFrom, version_->upload_bytes);
-  const bool need_upload = !version_->recipe || !asked_.keep_exact;
-  if (need_upload) {
+  if (!version_->exact_kept) {
     SIGNUM_ASSIGN(auto files, context_.uploads.OpenFiles(version_->upload));
     SIGNUM_ASSIGN(uploaded_, Checkpoint::ParseFineTune(std::move(files)));
     SIGNUM_TRY(asked_.keep_exact ? IngestExactly(*uploaded_) : HashOnly(*uploaded_));
@@ -98,7 +97,7 @@ Result<void> CompressJob::Ingest() {
 }
 
 Result<void> CompressJob::IngestExactly(const Checkpoint& checkpoint) {
-  SIGNUM_ASSIGN(const auto ingested, IngestCheckpoint(context_.objects, checkpoint, Steps()));
+  SIGNUM_ASSIGN(const auto ingested, IngestFineTune(context_.objects, checkpoint, *base_, Steps()));
   version_->recipe = ingested.recipe_digest;
   version_->exact_kept = true;
   version_->exact_bytes = ingested.stored_bytes;
@@ -120,8 +119,8 @@ Result<void> CompressJob::HashOnly(const Checkpoint& checkpoint) {
 // From here on an exactly kept upload is read from the store: a job that starts again does not need
 // the staged files.
 Result<void> CompressJob::OpenFine() {
-  if (!asked_.keep_exact && uploaded_->is_adapter()) return PutOnBase(*uploaded_);
-  if (!asked_.keep_exact) {
+  if (!version_->exact_kept && uploaded_->is_adapter()) return PutOnBase(*uploaded_);
+  if (!version_->exact_kept) {
     architecture_ = ArchitectureOf(uploaded_->config_json());
     blobs_ = std::make_unique<JobBlobs>(
         base_objects_, std::make_shared<const CheckpointBlobs>(*uploaded_, recipe_));
@@ -339,17 +338,24 @@ Result<std::string> CompressJob::SignedManifest() const {
   manifest.recipe = recipe_;
   manifest.creator = version_->creator;
   manifest.created = FormatTime(version_->created);
-  return manifest.Sign(context_.signing_key);
+  return manifest.Sign(*context_.keys.Current());
 }
 
-// The upload goes first: were it the other way round, a crash between would leave it pinned for
-// ever. What a gate rejected and nothing else keeps stays where it was staged.
-Result<void> CompressJob::Finish() {
-  const bool rejected = version_->error_reason == kGateFailed;
+// What a gate rejected and nothing else keeps stays where it was staged.
+Result<void> CompressJob::LetUploadGo(bool rejected) {
+  if (version_->upload.empty()) return {};
   const bool kept = rejected && !version_->exact_kept;
   const auto released =
       kept ? context_.uploads.Unpin(version_->upload) : context_.uploads.Remove(version_->upload);
   if (released.has_error() && released.error().code != Errc::kNotFound) return released.error();
+  return {};
+}
+
+// The upload goes first: were it the other way round, a crash between would leave it pinned for
+// ever.
+Result<void> CompressJob::Finish() {
+  const bool rejected = version_->error_reason == kGateFailed;
+  SIGNUM_TRY(LetUploadGo(rejected));
   SIGNUM_ASSIGN(JobRecord job, context_.catalog.GetJob(job_.id));
   job.state = JobState::kDone;
   job.phase = "done";
@@ -358,7 +364,8 @@ Result<void> CompressJob::Finish() {
   job.finished = context_.clock.Now();
   version_->state = rejected ? VersionState::kRejected : VersionState::kReady;
   version_->finished = job.finished;
-  std::error_code ignored;  // before anyone sees that the job is done
+  if (!asked_.keep_exact) version_->exact_kept = false;  // what it was made from is another's
+  std::error_code ignored;                               // before anyone sees that the job is done
   std::filesystem::remove(output_, ignored);
   std::filesystem::remove(state_file_, ignored);
   return context_.catalog.FinishVersion(*version_, job);

@@ -19,9 +19,9 @@ namespace signum {
 class RecipeObjects;
 class Rebuilder;
 
-// Makes one version from its upload: ingest, compress (and distil), verify, seal. What each phase
-// produced is recorded before the next begins, or made again: running the same job twice gives the
-// same bytes.
+// Makes one version from its upload, or from the exact upload of another version: ingest, compress
+// (and distil), verify, seal. What each phase produced is recorded before the next begins, or made
+// again: running the same job twice gives the same bytes.
 class CompressJob {
  public:
   CompressJob(const WorkerContext& context, const WorkerOptions& options, JobRecord job,
@@ -53,6 +53,7 @@ class CompressJob {
                                      uint64_t* done);
   Result<void> Seal();
   Result<std::string> SignedManifest() const;
+  Result<void> LetUploadGo(bool rejected);
   Result<void> Finish();
   ByteProgress Steps();
 
@@ -68,7 +69,7 @@ class CompressJob {
   std::string architecture_;
   std::shared_ptr<const StoredCheckpoint> base_;
   std::shared_ptr<const RecipeObjects> base_objects_;
-  std::shared_ptr<const Checkpoint> uploaded_;     // where the exact upload is not kept
+  std::shared_ptr<const Checkpoint> uploaded_;     // where the exact upload is not in the store
   std::shared_ptr<const CheckpointSource> fine_;   // the stored checkpoint, or uploaded_
   std::shared_ptr<const AdapterFactors> factors_;  // of an upload that is an adapter
   std::unique_ptr<BlobSource> blobs_;

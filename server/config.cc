@@ -35,13 +35,20 @@ CLI::Option* AddOption(CLI::App& app, const std::string& flag, T& value, const s
   return app.add_option(flag, value, help + " [" + VariableOf(flag) + "]");
 }
 
+// Not what asks for text, and not --config, which a file cannot say.
+bool IsSetting(const std::string& flag) {
+  static const std::vector<std::string> kOthers = {"--help", "--version", "--config",
+                                                   "--print-config", "--print-options"};
+  return std::find(kOthers.begin(), kOthers.end(), flag) == kOthers.end();
+}
+
 // The arguments in CLI11's order (last first), after what the environment says. CLI11's own way
 // would let the file win over the environment; so, a flag that is given twice is the last one's.
 std::vector<std::string> Arguments(const CLI::App& app, int argc, const char* const* argv) {
   std::vector<std::string> arguments;
   for (const CLI::Option* option : app.get_options()) {
     const std::string flag = "--" + option->get_single_name();
-    if (flag == "--help" || flag == "--version") continue;
+    if (!IsSetting(flag) && flag != "--config") continue;
     const char* value = std::getenv(VariableOf(flag).c_str());
     if (value != nullptr) arguments.push_back(flag + "=" + value);
   }
@@ -168,6 +175,31 @@ Result<void> ApplyUpkeep(const RawFlags& raw, Config& config) {
   return {};
 }
 
+// Thrown while the command line is read: --print-options needs nothing else of it.
+struct PrintOptions {};
+
+std::string Escaped(std::string text) {
+  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2)
+    text.insert(at, "\\");
+  return text;
+}
+
+// The reference of deploy/OPERATIONS.md, from the options themselves.
+std::string OptionsTable(const CLI::App& app) {
+  std::string table = "| flag, key of the file | variable | default | |\n|---|---|---|---|\n";
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string flag = "--" + option->get_single_name();
+    if (!IsSetting(flag)) continue;
+    const std::string variable = VariableOf(flag);
+    std::string help = option->get_description();
+    if (const size_t at = help.rfind(" [" + variable + "]"); at != help.npos) help.resize(at);
+    const std::string otherwise = option->get_default_str();
+    table += "| `" + flag + "` | `" + variable + "` | " +
+             (otherwise.empty() ? "" : "`" + otherwise + "`") + " | " + Escaped(help) + " |\n";
+  }
+  return table;
+}
+
 Result<void> ApplyRoles(const std::string& roles, Config& config) {
   const std::vector<std::string> given = CLI::detail::split(roles, ',');
   const auto has = [&](const char* role) {
@@ -267,8 +299,16 @@ std::variant<Config, UsageExit> ParseConfig(int argc, const char* const* argv) {
   app.set_config("--config", "", "TOML or INI file with the flags above, without the dashes");
   app.set_version_flag("--version", std::string("signumd ") + SIGNUM_VERSION);
   app.allow_config_extras(CLI::config_extras_mode::error);
+  bool print_config = false;
+  app.add_flag("--print-config", print_config,
+               "Print the settings in force, as --config reads them");
+  app.add_flag_callback(
+         "--print-options", [] { throw PrintOptions(); }, "Print all settings")
+      ->trigger_on_parse();
   try {
     app.parse(Arguments(app, argc, argv));
+  } catch (const PrintOptions&) {
+    return UsageExit{0, OptionsTable(app)};
   } catch (const CLI::Success& success) {
     const bool version = success.get_name() == "CallForVersion";
     return UsageExit{0, version ? app.version() + "\n" : app.help()};
@@ -277,6 +317,7 @@ std::variant<Config, UsageExit> ParseConfig(int argc, const char* const* argv) {
   }
   auto made = MakeConfig(std::move(config), raw);
   if (made.has_error()) return UsageExit{2, "signumd: " + made.error().message + "\n"};
+  if (print_config) return UsageExit{0, app.config_to_str(true, false)};
   return *std::move(made);
 }
 

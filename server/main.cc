@@ -81,7 +81,7 @@ Result<std::unique_ptr<Worker>> StartWorker(const Config& config, Registry& regi
   if (!config.worker) return std::unique_ptr<Worker>();
   SIGNUM_TRY(LogDevice(config.device));
   App& app = registry.app();
-  return Worker::Start({app.clock, app.objects, app.catalog, app.uploads, app.signing_key},
+  return Worker::Start({app.clock, app.objects, app.catalog, app.uploads, app.keys},
                        {registry.TmpDirectory(), registry.TrainingDirectory(), config.device,
                         config.workers, config.job_threads});
 }

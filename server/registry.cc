@@ -63,7 +63,7 @@ Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, boo
   SIGNUM_TRY(MakeDirectory(TrainingDirectory()));
   SIGNUM_ASSIGN(engine_, OpenRocksEngine(data_ / "store"));
   SIGNUM_TRY(EnsureSchema(*engine_));
-  SIGNUM_ASSIGN(signing_key_, SigningKey::LoadOrCreate(data_ / "signing.key"));
+  SIGNUM_ASSIGN(keys_, KeyRing::Open(*engine_, clock, data_ / "signing.key"));
   objects_ = std::make_unique<ObjectStore>(*engine_);
   catalog_ = std::make_unique<Catalog>(*engine_, clock);
   RemoveStrays();
@@ -71,7 +71,7 @@ Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, boo
   accounts_ = std::make_unique<Accounts>(*engine_, clock);
   idempotency_ = std::make_unique<IdempotencyStore>(*engine_, clock);
   app_.reset(new App{clock, *engine_, *objects_, *catalog_, *uploads_, *accounts_, *idempotency_,
-                     *signing_key_, metrics_, auth});
+                     *keys_, metrics_, auth});
   return {};
 }
 

@@ -48,7 +48,7 @@ class Registry {
   std::filesystem::path data_;
   File lock_;
   std::unique_ptr<Engine> engine_;
-  std::optional<SigningKey> signing_key_;
+  std::unique_ptr<KeyRing> keys_;
   std::unique_ptr<ObjectStore> objects_;
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Uploads> uploads_;

@@ -35,6 +35,8 @@ json RebuiltFiles(const VersionRecord& version) {
   return files;
 }
 
+json NumberOrNull(uint64_t number) { return number == 0 ? json(nullptr) : json(number); }
+
 json AliasNames(const VersionRecord& version, const std::vector<AliasRecord>& aliases) {
   json names = json::array();
   for (const AliasRecord& alias : aliases) {
@@ -109,6 +111,7 @@ json VersionResource(const VersionRecord& version, const std::vector<AliasRecord
        {{"upload", version.upload_bytes},
         {"exact", version.exact_bytes},
         {"delta", version.delta_bytes}}},
+      {"recipe", version.exact_kept ? DigestOrNull(version.recipe) : json(nullptr)},
       {"ratio", sized ? json(static_cast<double>(version.upload_bytes) /
                              static_cast<double>(version.delta_bytes))
                       : json(nullptr)},
@@ -116,8 +119,9 @@ json VersionResource(const VersionRecord& version, const std::vector<AliasRecord
       {"fidelity", StoredObject(version.fidelity_json)},
       {"made", StoredObject(version.made_json)},
       {"lineage",
-       {{"parent", version.parent == 0 ? json(nullptr) : json(version.parent)},
-        {"base", version.base}}},
+       {{"parent", NumberOrNull(version.parent)},
+        {"base", version.base},
+        {"from_version", NumberOrNull(version.from_version)}}},
       {"files", RebuiltFiles(version)},
       {"job", version.job},
       {"created", FormatTime(version.created)},

@@ -14,6 +14,7 @@ void AddAllRoutes(http::Router& router, App& app) {
   AddNodeRoutes(router, app);
   AddAuditRoutes(router, app);
   AddTokenRoutes(router, app);
+  AddKeyRoutes(router, app);
   AddTenantRoutes(router, app);
   AddMaintenanceRoutes(router, app);
   AddOperationRoutes(router, app);

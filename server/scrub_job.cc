@@ -65,8 +65,8 @@ Result<std::string> RunScrubJob(const MaintenanceContext& context, const JobReco
   options.rate = request.value("rate", uint64_t{0});
   options.seed = std::random_device{}();
   App& app = context.app;
-  const ScrubContext scrubbed{
-      app.engine, app.objects, app.catalog, app.accounts, {app.signing_key.public_key()}};
+  SIGNUM_ASSIGN(auto keys, app.keys.PublicKeys());
+  const ScrubContext scrubbed{app.engine, app.objects, app.catalog, app.accounts, std::move(keys)};
   SIGNUM_ASSIGN(ScrubReport report, ScrubStore(scrubbed, options, steps));
   const std::string repair_from = request.value("repair_from", "");
   if (!repair_from.empty() && !report.damaged.empty()) {

@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "gpu/rebuild.h"
-#include "server/lru_cache.h"
+#include "storage/base/lru_cache.h"
 #include "storage/catalog.h"
 #include "storage/format/checkpoint.h"
 #include "storage/object_store.h"

@@ -16,6 +16,7 @@ using nlohmann::json;
 
 constexpr size_t kMaxNote = 200;
 constexpr size_t kMaxTenants = 1000;
+constexpr uint64_t kMaxGrace = 30 * 86'400;  // seconds
 
 json TokenResource(const TokenRecord& token) {
   return {{"id", token.id},
@@ -81,6 +82,15 @@ Result<TokenRequest> ParseTokenRequest(const App& app, const http::Request& requ
   return token;
 }
 
+http::Response TokenCreated(const http::Request& request, const Accounts::NewToken& created) {
+  json body = TokenResource(created.record);
+  body["token"] = created.secret;
+  http::Response response = http::Json(201, body.dump());
+  response.Set("Location", Link(request, "/v1/admin/tokens/" + created.record.id));
+  response.Set("Cache-Control", "no-store");
+  return response;
+}
+
 Result<http::Response> CreateToken(App& app, const http::Request& request, const http::Params&) {
   SIGNUM_TRY(RequireAdmin(request));
   SIGNUM_ASSIGN(TokenRequest token, ParseTokenRequest(app, request));
@@ -88,12 +98,7 @@ Result<http::Response> CreateToken(App& app, const http::Request& request, const
                                                              std::move(token.note), token.expires));
   Record(app, request, "token.create",
          created.record.id + " " + std::string(RoleName(created.record.role)));
-  json body = TokenResource(created.record);
-  body["token"] = created.secret;
-  http::Response response = http::Json(201, body.dump());
-  response.Set("Location", Link(request, "/v1/admin/tokens/" + created.record.id));
-  response.Set("Cache-Control", "no-store");
-  return response;
+  return TokenCreated(request, created);
 }
 
 // What is kept of the answer above for a repeated Idempotency-Key: only a token's hash is ever
@@ -132,13 +137,26 @@ Result<http::Response> RevokeToken(App& app, const http::Request& request,
   return response;
 }
 
-Result<http::Response> ListKeys(App& app, const http::Request&, const http::Params&) {
-  const PublicKey& key = app.signing_key.public_key();
-  json keys = json::array();
-  keys.push_back({{"id", key.Id()}, {"alg", "ed25519"}, {"public", key.ToBase64()}});
-  http::Response response = http::Json(200, json({{"keys", std::move(keys)}}).dump());
-  response.Set("Cache-Control", "no-cache");
-  return response;
+// How long the old secret of a rotated token still works.
+Result<std::chrono::seconds> ParseGrace(const http::Request& request) {
+  if (request.body.empty()) return std::chrono::seconds(0);
+  SIGNUM_ASSIGN(Fields fields, Fields::Parse(request));
+  uint64_t grace = 0;
+  if (fields.Find("grace_seconds") != nullptr) {
+    SIGNUM_ASSIGN(grace, fields.Number("grace_seconds"));
+  }
+  SIGNUM_TRY(fields.Done());
+  if (grace > kMaxGrace) return fields.Bad("grace_seconds", "at most 30 days");
+  return std::chrono::seconds(grace);
+}
+
+Result<http::Response> RotateToken(App& app, const http::Request& request,
+                                   const http::Params& params) {
+  SIGNUM_TRY(RequireAdmin(request));
+  SIGNUM_ASSIGN(const auto grace, ParseGrace(request));
+  SIGNUM_ASSIGN(const auto created, app.accounts.RotateToken(params[0], grace));
+  Record(app, request, "token.rotate", params[0] + " " + created.record.id);
+  return TokenCreated(request, created);
 }
 
 }  // namespace
@@ -151,7 +169,9 @@ void AddTokenRoutes(http::Router& router, App& app) {
   router.Add({.method = "DELETE",
               .pattern = "/v1/admin/tokens/{id}",
               .handler = Change(app, "token.revoke", RevokeToken)});
-  router.Add({.method = "GET", .pattern = "/v1/keys", .handler = Ask(app, ListKeys)});
+  router.Add({.method = "POST",
+              .pattern = "/v1/admin/tokens/{id}/rotate",
+              .handler = Change(app, "token.rotate", RotateToken, WithoutSecret)});
 }
 
 }  // namespace signum

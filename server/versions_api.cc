@@ -25,16 +25,28 @@ std::string Describe(const VersionRecord& version) {
 
 // ---- creating
 
+// From an upload (with its base), or from the exact upload of another version (against the same
+// base, unless one is named).
 struct VersionRequest {
   std::string upload, base;
+  uint64_t from_version = 0;
   VersionOptions options;
 };
 
 Result<VersionRequest> ReadRequest(const http::Request& request) {
   VersionRequest read;
   SIGNUM_ASSIGN(Fields body, Fields::Parse(request));
-  SIGNUM_ASSIGN(read.upload, body.String("upload"));
-  SIGNUM_ASSIGN(read.base, body.String("base"));
+  if (body.Find("from_version") == nullptr) {
+    SIGNUM_ASSIGN(read.upload, body.String("upload"));
+    SIGNUM_ASSIGN(read.base, body.String("base"));
+  } else {
+    SIGNUM_ASSIGN(read.from_version, body.Number("from_version"));
+    if (read.from_version == 0 || body.Find("upload") != nullptr) {
+      return body.Bad("from_version", "the number of a version, without 'upload'");
+    }
+    SIGNUM_ASSIGN(const auto base, body.OptionalString("base"));
+    read.base = base.value_or("");
+  }
   SIGNUM_ASSIGN(read.options, VersionOptions::Read(body));
   SIGNUM_TRY(body.Done());
   return read;
@@ -73,19 +85,27 @@ Result<uint64_t> LiveVersion(const App& app, const std::string& tenant, const st
   return 0;
 }
 
-Result<VersionRecord> QueueVersion(App& app, const http::Request& request,
-                                   const http::Params& params, const VersionRequest& asked,
-                                   const BaseRecord& base, uint64_t upload_bytes) {
+// A version as it is asked for, whatever it is made from.
+Result<VersionRecord> NewVersion(const App& app, const http::Request& request,
+                                 const http::Params& params, const VersionOptions& options,
+                                 const BaseRecord& base) {
   VersionRecord version;
   version.tenant = params[0];
   version.model = params[1];
   version.base = base.name;
   version.base_digest = base.digest;
-  version.options_json = asked.options.ToJson().dump();
-  version.upload = asked.upload;
-  version.upload_bytes = upload_bytes;
+  version.options_json = options.ToJson().dump();
   version.creator = Caller(request).id;
   SIGNUM_ASSIGN(version.parent, LiveVersion(app, version.tenant, version.model));
+  return version;
+}
+
+Result<VersionRecord> QueueVersion(App& app, const http::Request& request,
+                                   const http::Params& params, const VersionRequest& asked,
+                                   const BaseRecord& base, uint64_t upload_bytes) {
+  SIGNUM_ASSIGN(VersionRecord version, NewVersion(app, request, params, asked.options, base));
+  version.upload = asked.upload;
+  version.upload_bytes = upload_bytes;
   SIGNUM_TRY(app.uploads.Pin(asked.upload));  // decides between two requests for one upload
   auto created = app.catalog.CreateVersion(version);
   if (created.has_error()) (void)app.uploads.Unpin(asked.upload);
@@ -122,12 +142,57 @@ http::Response AcceptedAnswer(const http::Request& request, const VersionRecord&
   return response;
 }
 
+http::Response Accept(App& app, const http::Request& request, const VersionRecord& version) {
+  Record(app, request, "version.create", Describe(version));
+  return AcceptedAnswer(request, version);
+}
+
+// The version that a new one is made from. What is wrong with it is the body's fault.
+Result<VersionRecord> FindSource(const App& app, const http::Params& params, uint64_t number) {
+  auto source = app.catalog.GetVersion(params[0], params[1], number);
+  if (source.has_error() && source.error().code == Errc::kNotFound) {
+    return Fail(Errc::kUnusable, "unknown_version",
+                "field 'from_version': " + source.error().message);
+  }
+  SIGNUM_TRY(source);
+  const bool ended =
+      source->state == VersionState::kReady || source->state == VersionState::kRejected;
+  if (ended && source->exact_kept) return source;
+  return Fail(Errc::kConflict, ended ? "exact_not_kept" : "version_not_ready",
+              "field 'from_version': " + Describe(*source) +
+                  (ended ? " was made with keep_exact false: its upload is gone"
+                         : " is " + std::string(VersionStateName(source->state))));
+}
+
+// The new version owns the upload's objects as the old one does, from the moment it is queued.
+Result<http::Response> CreateFromVersion(App& app, const http::Request& request,
+                                         const http::Params& params, VersionRequest asked) {
+  const auto hold = app.objects.HoldCollection();  // or a policy might free what it names
+  SIGNUM_ASSIGN(const VersionRecord source, FindSource(app, params, asked.from_version));
+  SIGNUM_ASSIGN(const BaseRecord base,
+                FindBase(app, asked.base.empty() ? source.base : asked.base));
+  SIGNUM_ASSIGN(const auto stored, StoredCheckpoint::Open(app.objects, *source.recipe));
+  SIGNUM_ASSIGN(auto files, FilesOf(*stored));
+  SIGNUM_ASSIGN(const auto checkpoint, Checkpoint::ParseFineTune(std::move(files)));
+  SIGNUM_TRY(CheckFits(app, base, *checkpoint));
+  SIGNUM_ASSIGN(const auto made, VersionOptions::FromJson(source.options_json));
+  asked.options.allow_not_finite |= made.allow_not_finite;  // it was looked at, or not, then
+  SIGNUM_ASSIGN(VersionRecord version, NewVersion(app, request, params, asked.options, base));
+  version.from_version = source.version;
+  version.recipe = source.recipe;
+  version.exact_kept = true;
+  version.upload_bytes = source.upload_bytes;
+  SIGNUM_ASSIGN(version, app.catalog.CreateVersion(version));
+  return Accept(app, request, version);
+}
+
 Result<http::Response> CreateVersion(App& app, const http::Request& request,
                                      const http::Params& params) {
   SIGNUM_TRY(RequirePublish(request, params[0]));
   SIGNUM_TRY(CheckName("tenant", params[0]));
   SIGNUM_TRY(CheckName("model", params[1]));
   SIGNUM_ASSIGN(const VersionRequest asked, ReadRequest(request));
+  if (asked.from_version != 0) return CreateFromVersion(app, request, params, asked);
   SIGNUM_ASSIGN(const BaseRecord base, FindBase(app, asked.base));
   const auto upload = AccessUnusedUpload(app, request, asked.upload);
   if (upload.has_error()) {
@@ -140,8 +205,7 @@ Result<http::Response> CreateVersion(App& app, const http::Request& request,
   SIGNUM_TRY(CheckFits(app, base, *checkpoint));
   SIGNUM_ASSIGN(const VersionRecord version,
                 QueueVersion(app, request, params, asked, base, TotalBytes(*checkpoint)));
-  Record(app, request, "version.create", Describe(version));
-  return AcceptedAnswer(request, version);
+  return Accept(app, request, version);
 }
 
 // ---- reading

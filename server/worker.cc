@@ -179,7 +179,7 @@ Result<void> JobWorker::RecordFailure(const JobRecord& claimed, const Error& err
   version.error_message = error.message;
   version.finished = job.finished;
   SIGNUM_TRY(context_.catalog.FinishVersion(version, job));
-  ReleaseUpload(context_.uploads, version.upload, job.state);
+  if (!version.upload.empty()) ReleaseUpload(context_.uploads, version.upload, job.state);
   if (job.state == JobState::kCancelled) {
     std::error_code ignored;  // it may never have been made
     std::filesystem::remove(StateFile(options_, job.id), ignored);

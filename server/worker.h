@@ -7,12 +7,12 @@
 
 #include "storage/base/clock.h"
 #include "storage/base/result.h"
+#include "storage/key_ring.h"
 
 namespace signum {
 
 class Catalog;
 class ObjectStore;
-class SigningKey;
 class Uploads;
 
 struct WorkerOptions {
@@ -34,7 +34,7 @@ struct WorkerContext {
   ObjectStore& objects;
   Catalog& catalog;
   Uploads& uploads;
-  const SigningKey& signing_key;
+  const KeyRing& keys;
 };
 
 // Runs the queue of compression jobs on threads of its own. A job's phases are ingest, compress,

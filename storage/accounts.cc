@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <mutex>
 #include <shared_mutex>
@@ -142,20 +143,38 @@ Accounts::Accounts(Engine& engine, const Clock& clock)
       })) {}
 Accounts::~Accounts() = default;
 
+namespace {
+
+// A new secret for `record`, whose id it fills in.
+Result<std::pair<Accounts::NewToken, Digest>> Mint(TokenRecord record) {
+  Accounts::NewToken created;
+  SIGNUM_ASSIGN(created.secret, NewSecret());
+  const Digest hash = Sha256::Of(AsBytes(created.secret));
+  record.id = IdOf(hash);
+  created.record = std::move(record);
+  return std::pair(std::move(created), hash);
+}
+
+Error UnknownToken(std::string_view id) {
+  return Fail(Errc::kNotFound, "unknown_token",
+              "no token '" + std::string(id.substr(0, kIdDigits)) + "'");
+}
+
+}  // namespace
+
 Result<Accounts::NewToken> Accounts::CreateToken(Role role, std::vector<std::string> tenants,
                                                  std::string note,
                                                  std::optional<UnixMicros> expires) {
   SIGNUM_TRY(CheckTenants(role, tenants));
-  NewToken created;
-  SIGNUM_ASSIGN(created.secret, NewSecret());
-  const Digest hash = Sha256::Of(AsBytes(created.secret));
-  created.record = {IdOf(hash), role, std::move(tenants), std::move(note), clock_.Now(), expires};
+  SIGNUM_ASSIGN(auto minted,
+                Mint({{}, role, std::move(tenants), std::move(note), clock_.Now(), expires}));
+  auto& [created, hash] = minted;
   const std::string key = Key(kTokenPrefix, created.record.id);
   Batch batch;
   batch.Require(key, std::nullopt);
   batch.Put(key, EncodeRecord(StoredToken{created.record, hash}));
   SIGNUM_TRY(engine_.Commit(batch));
-  return created;
+  return std::move(created);
 }
 
 Result<TokenRecord> Accounts::Authenticate(std::string_view secret) const {
@@ -189,12 +208,31 @@ Result<void> Accounts::RevokeToken(std::string_view id) {
   return Transact<void>(engine_, [&](Transaction& transaction) -> Result<void> {
     const std::string key = Key(kTokenPrefix, id);
     SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
-    if (!stored) {
-      return Fail(Errc::kNotFound, "unknown_token",
-                  "no token '" + std::string(id.substr(0, kIdDigits)) + "'");
-    }
+    if (!stored) return UnknownToken(id);
     transaction.Delete(key);
     return {};
+  });
+}
+
+Result<Accounts::NewToken> Accounts::RotateToken(std::string_view id, std::chrono::seconds grace) {
+  return Transact<NewToken>(engine_, [&](Transaction& transaction) -> Result<NewToken> {
+    const std::string key = Key(kTokenPrefix, id);
+    SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
+    if (!stored) return UnknownToken(id);
+    SIGNUM_ASSIGN(StoredToken old, DecodeRecord<StoredToken>(*stored, key));
+    TokenRecord record = old.token;
+    record.created = clock_.Now();
+    SIGNUM_ASSIGN(const auto minted, Mint(std::move(record)));
+    const UnixMicros end = clock_.Now() + std::chrono::microseconds(grace).count();
+    old.token.expires = std::min(old.token.expires.value_or(end), end);
+    if (grace.count() > 0) {
+      transaction.Put(key, EncodeRecord(old));
+    } else {
+      transaction.Delete(key);
+    }
+    transaction.Put(Key(kTokenPrefix, minted.first.record.id),
+                    EncodeRecord(StoredToken{minted.first.record, minted.second}));
+    return minted.first;
   });
 }
 

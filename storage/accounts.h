@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,9 @@ class Accounts {
   Result<TokenRecord> Authenticate(std::string_view secret) const;
   Result<std::vector<TokenRecord>> ListTokens() const;
   Result<void> RevokeToken(std::string_view id);  // kNotFound "unknown_token"
+  // A new secret (and id) with the rights, note and expiry of the old one, which is void after
+  // `grace`. kNotFound "unknown_token".
+  Result<NewToken> RotateToken(std::string_view id, std::chrono::seconds grace);
 
   Result<void> PutNode(NodeRecord node);
   Result<std::optional<NodeRecord>> FindNode(std::string_view name) const;

@@ -49,7 +49,8 @@ struct VersionRecord {
   std::string base;
   Digest base_digest;
   std::string options_json;        // codec, scales, embeddings, method, keep_exact as asked for
-  std::string upload;              // staged upload it is or was made from
+  std::string upload;              // staged upload it is or was made from; empty: from_version
+  uint64_t from_version = 0;       // whose exact upload it is made from; 0: its own
   std::optional<Digest> recipe;    // exact recipe object, once ingested
   std::optional<Digest> delta;     // delta file object, once sealed
   std::optional<Digest> manifest;  // signed manifest object
@@ -58,7 +59,7 @@ struct VersionRecord {
   uint64_t exact_bytes = 0;  // what keeping it exactly added to the store; 0 where dropped
   uint64_t delta_bytes = 0;
   uint64_t linear_weights = 0, linear_bytes = 0;
-  bool exact_kept = false;
+  bool exact_kept = false;  // the objects that `recipe` names belong to it
   std::string fidelity_json;
   std::string made_json;  // method and embeddings as done, and why where others were asked for
   uint64_t parent = 0;    // lineage: the version that was live when this one was created; 0 none

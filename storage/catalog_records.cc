@@ -100,6 +100,7 @@ void Fields(F& f, R& r) {
   f("fidelity", r.fidelity_json);
   f("made", r.made_json);
   f("parent", r.parent);
+  f("from_version", r.from_version);
   f("job", r.job);
   f("error_reason", r.error_reason);
   f("error_message", r.error_message);

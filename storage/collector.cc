@@ -122,7 +122,7 @@ class Collector::Pass {
       part_ = object.digest.bytes[0];
       SIGNUM_TRY(Step(0.3 + 0.6 * static_cast<double>(part_) / 256));
     }
-    if (object.record.blob != 0) named_blobs_.insert(object.record.blob);
+    if (object.record.in_blob()) named_blobs_.insert(object.record.blob);
     return See(object);
   }
 
@@ -154,8 +154,8 @@ class Collector::Pass {
       return removed.error().code == Errc::kPrecondition ? Result<void>() : removed;
     }
     if (object.record.damaged()) objects_.ForgetDamaged();
-    if (object.record.blob == 0) {
-      compactable_ += object.record.size;
+    if (!object.record.in_blob()) {
+      compactable_ += object.record.stored_bytes();
     } else {
       const auto deleted = engine_.DeleteBlob(object.record.blob);
       if (deleted.has_error() && deleted.error().code != Errc::kNotFound) return deleted;
@@ -169,7 +169,7 @@ class Collector::Pass {
     if (const auto at = only_of_.find(object.digest); at != only_of_.end()) {
       why = "only " + at->second + " names it, which is out of policy";
     }
-    Add({object.digest.Text(), object.record.size, std::move(why), goes});
+    Add({object.digest.Text(), object.record.stored_bytes(), std::move(why), goes});
   }
 
   void Add(Garbage garbage) {
@@ -231,7 +231,7 @@ Result<StrayReport> RemoveStrayBlobs(Engine& engine) {
   StrayReport report;
   std::unordered_set<uint64_t> named;
   SIGNUM_TRY(ForEachObject(engine, [&](const ScannedObject& object) -> Result<void> {
-    if (object.record.blob != 0) named.insert(object.record.blob);
+    if (object.record.in_blob()) named.insert(object.record.blob);
     if (object.record.damaged()) ++report.damaged;
     return {};
   }));

@@ -3,6 +3,8 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <ranges>
+#include <span>
 #include <thread>
 
 #include "storage/object_store.h"
@@ -14,40 +16,68 @@ namespace {
 // Storing is hashing, writing and waiting for the disk in turn: a few threads keep all three busy.
 constexpr unsigned kMaxThreads = 4;
 
-// One piece of a checkpoint to be stored: where its bytes are and the digest they must have.
+// One piece of a checkpoint to be stored: where its bytes are, the digest they must have, and how
+// they are encoded, if they are.
 struct Piece {
   std::shared_ptr<const ByteSource> bytes;
   Digest digest;
+  std::optional<ObjectStore::Encoding> encoding;
 };
 
-// The pieces of a file as its recipe names them.
-std::vector<Piece> PiecesOf(const CheckpointFile& file, const RecipeFile& recipe,
-                            const SafetensorsHeader* header) {
-  if (header == nullptr) return {{file.bytes, recipe.digest}};
-  std::vector<Piece> pieces;
-  pieces.push_back(
-      {std::make_shared<SliceSource>(file.bytes, 0, header->header_bytes), recipe.header});
-  for (size_t i = 0; i < header->tensors.size(); ++i) {
-    const SafetensorsEntry& entry = header->tensors[i];
-    pieces.push_back({std::make_shared<SliceSource>(file.bytes, header->header_bytes + entry.begin,
-                                                    entry.end - entry.begin),
-                      recipe.tensors[i]});
-  }
-  return pieces;
+// The base's tensor that a fine-tune's is a difference from: rows may have been added or taken.
+std::optional<Digest> Counterpart(const CheckpointSource& base, const TensorInfo& tensor) {
+  const auto found = base.Find(tensor.name);
+  if (!found) return std::nullopt;
+  const TensorInfo& theirs = base.tensors()[*found];
+  const auto rows_aside = [](const TensorInfo& info) {
+    return std::span(info.shape).subspan(std::min<size_t>(1, info.shape.size()));
+  };
+  const bool fits = theirs.dtype == tensor.dtype && theirs.shape.size() == tensor.shape.size() &&
+                    std::ranges::equal(rows_aside(theirs), rows_aside(tensor));
+  return fits ? base.KnownDigest(*found) : std::nullopt;
 }
 
-std::vector<Piece> PiecesOf(const Checkpoint& checkpoint, const Recipe& recipe) {
-  std::map<size_t, const SafetensorsHeader*> headers;  // by file
-  for (const auto& shard : checkpoint.shards()) headers[shard.file] = &shard.header;
-  std::vector<Piece> pieces;
-  for (size_t i = 0; i < checkpoint.files().size(); ++i) {
-    const auto header = headers.find(i);
-    auto more = PiecesOf(checkpoint.files()[i], recipe.files[i],
-                         header == headers.end() ? nullptr : header->second);
-    std::move(more.begin(), more.end(), std::back_inserter(pieces));
+// Lists what a checkpoint's recipe names; with a base, to be encoded.
+class Pieces {
+ public:
+  Pieces(const Checkpoint& checkpoint, const Recipe& recipe, const CheckpointSource* base)
+      : base_(base) {
+    std::map<size_t, const SafetensorsHeader*> headers;  // by file
+    for (const auto& shard : checkpoint.shards()) headers[shard.file] = &shard.header;
+    for (size_t i = 0; i < checkpoint.files().size(); ++i) {
+      const auto header = headers.find(i);
+      if (header == headers.end()) {
+        AddBytes(checkpoint.files()[i].bytes, recipe.files[i].digest);
+      } else {
+        AddShard(checkpoint.files()[i].bytes, recipe.files[i], *header->second);
+      }
+    }
   }
-  return pieces;
-}
+
+  std::vector<Piece> Take() { return std::move(pieces_); }
+
+ private:
+  void AddBytes(std::shared_ptr<const ByteSource> bytes, const Digest& digest) {
+    Piece& piece = pieces_.emplace_back(Piece{std::move(bytes), digest, {}});
+    if (base_ != nullptr) piece.encoding = ObjectStore::Encoding{};
+  }
+
+  void AddShard(const std::shared_ptr<const ByteSource>& file, const RecipeFile& recipe,
+                const SafetensorsHeader& header) {
+    AddBytes(std::make_shared<SliceSource>(file, 0, header.header_bytes), recipe.header);
+    for (size_t i = 0; i < header.tensors.size(); ++i) {
+      const SafetensorsEntry& entry = header.tensors[i];
+      AddBytes(std::make_shared<SliceSource>(file, header.header_bytes + entry.begin,
+                                             entry.end - entry.begin),
+               recipe.tensors[i]);
+      if (base_ == nullptr) continue;
+      pieces_.back().encoding = {LayoutOf(entry.info.dtype), Counterpart(*base_, entry.info)};
+    }
+  }
+
+  const CheckpointSource* base_;
+  std::vector<Piece> pieces_;
+};
 
 // Reports bytes done to the caller's callback, one thread at a time.
 class Progress {
@@ -115,9 +145,11 @@ class PieceStorer {
 
   Result<void> Store(const Piece& piece) {
     HalfSteps steps(progress_);
-    const auto put = objects_.Put(*piece.bytes, piece.digest, std::ref(steps));
+    const auto put = piece.encoding ? objects_.PutEncoded(*piece.bytes, piece.digest,
+                                                          *piece.encoding, std::ref(steps))
+                                    : objects_.Put(*piece.bytes, piece.digest, std::ref(steps));
     if (put.has_error()) return put.error();
-    if (put->created) stored_ += put->size;
+    stored_ += put->stored_bytes;
     if (steps(piece.bytes->size())) return {};
     return Fail(Errc::kCancelled, "cancelled", "ingest was stopped");
   }
@@ -135,27 +167,40 @@ class PieceStorer {
 // Stores a document; adds to `stored` what was new.
 Result<Digest> StoreDocument(ObjectStore& objects, const std::string& document, uint64_t& stored) {
   SIGNUM_ASSIGN(const auto put, objects.Put(AsBytes(document)));
-  if (put.created) stored += put.size;
+  stored += put.stored_bytes;
   return put.digest;
 }
 
-}  // namespace
-
 // The recipe comes last: once it is there, so is everything that it names.
-Result<IngestedCheckpoint> IngestCheckpoint(ObjectStore& objects, const Checkpoint& checkpoint,
-                                            const ByteProgress& progress) {
+Result<IngestedCheckpoint> Ingest(ObjectStore& objects, const Checkpoint& checkpoint,
+                                  const CheckpointSource* base, const ByteProgress& progress) {
   Progress shared(progress);
   IngestedCheckpoint out;
   HalfSteps hashing(shared);
   SIGNUM_ASSIGN(out.hashed, HashCheckpoint(checkpoint, std::ref(hashing)));
-  PieceStorer storer(objects, PiecesOf(checkpoint, out.hashed.recipe), shared);
+  PieceStorer storer(objects, Pieces(checkpoint, out.hashed.recipe, base).Take(), shared);
   SIGNUM_ASSIGN(out.stored_bytes, storer.Run());
-  SIGNUM_ASSIGN(
-      out.base_manifest_digest,
-      StoreDocument(objects, SerializeBaseManifest(out.hashed.tensors), out.stored_bytes));
   SIGNUM_ASSIGN(out.recipe_digest,
                 StoreDocument(objects, out.hashed.recipe.Serialize(), out.stored_bytes));
   return out;
+}
+
+}  // namespace
+
+Result<IngestedBase> IngestBase(ObjectStore& objects, const Checkpoint& checkpoint,
+                                const ByteProgress& progress) {
+  SIGNUM_ASSIGN(auto ingested, Ingest(objects, checkpoint, nullptr, progress));
+  IngestedBase out{std::move(ingested), {}};
+  SIGNUM_ASSIGN(
+      out.manifest_digest,
+      StoreDocument(objects, SerializeBaseManifest(out.hashed.tensors), out.stored_bytes));
+  return out;
+}
+
+Result<IngestedCheckpoint> IngestFineTune(ObjectStore& objects, const Checkpoint& checkpoint,
+                                          const CheckpointSource& base,
+                                          const ByteProgress& progress) {
+  return Ingest(objects, checkpoint, &base, progress);
 }
 
 }  // namespace signum

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,17 +15,20 @@
 #include "storage/base/digest.h"
 #include "storage/engine.h"
 #include "storage/format/checkpoint.h"
+#include "storage/format/encoded_object.h"
 
 namespace signum {
 
 struct ObjectRecord;
 
-// Content-addressed objects over an engine: equal bytes are stored once. Objects of up to
-// kInlineObjectBytes lie in the ordered keys, bigger ones each in a blob of its own. Thread-safe;
-// two threads that put the same bytes end with one object.
+// Content-addressed objects over an engine: equal bytes are stored once. Bytes are kept as they are
+// or encoded (format/encoded_object.h); an object is named by its raw bytes' digest and read as
+// those bytes either way. What takes up to kInlineObjectBytes lies in the ordered keys, the rest
+// each in a blob of its own. Thread-safe; two threads that put the same bytes end with one object.
 //
 // An object whose bytes turn out to be wrong, when they are read or by Verify, is quarantined: it
-// cannot be opened any more (kCorrupt "object_damaged" names it), and Put stores it anew.
+// cannot be opened any more (kCorrupt "object_damaged" names it), nor can those that are
+// differences from it, and Put stores it anew.
 class ObjectStore {
  public:
   static constexpr uint64_t kInlineObjectBytes = 64 * 1024;
@@ -36,7 +40,8 @@ class ObjectStore {
   struct PutResult {
     Digest digest;
     uint64_t size = 0;
-    bool created = false;  // false: the bytes were there already
+    bool created = false;       // false: the bytes were there already
+    uint64_t stored_bytes = 0;  // what they take, where created
   };
   // Stores `bytes`. With `expected`, bytes of another digest are Errc::kCorrupt "digest_mismatch"
   // and nothing stays behind; an expected object that exists is not read or written again, and
@@ -45,17 +50,40 @@ class ObjectStore {
                         const ByteProgress& progress = {});
   Result<PutResult> Put(ConstBytes bytes);
 
-  // Errc::kNotFound "unknown_object"; kCorrupt "object_damaged".
+  // How bytes are to be encoded: the numbers they consist of, and the object to take the difference
+  // from, which must be there. That object can be read without a third one: of a base that is a
+  // difference itself, its own base is taken.
+  struct Encoding {
+    NumberLayout layout;
+    std::optional<Digest> base;
+  };
+  // As Put with `expected`, encoded where that makes the bytes smaller. An object that exists stays
+  // as it is kept; one that is stored anew after it was damaged is not encoded, because others may
+  // be differences from it.
+  Result<PutResult> PutEncoded(const ByteSource& bytes, const Digest& expected,
+                               const Encoding& encoding, const ByteProgress& progress = {});
+
+  // Errc::kNotFound "unknown_object"; kCorrupt "object_damaged": it, or what it is a difference
+  // from.
   Result<std::shared_ptr<const ByteSource>> Open(const Digest& digest) const;
   Result<bool> Has(const Digest& digest) const;  // false where it is quarantined
-  Result<uint64_t> Size(const Digest& digest) const;
+  struct Info {
+    uint64_t size = 0;           // of the raw bytes
+    uint64_t stored_bytes = 0;   // as they are kept
+    std::optional<Digest> base;  // the object that is needed to read this one
+    bool damaged = false;        // it is quarantined
+  };
+  Result<Info> Describe(const Digest& digest) const;
+  // The caller knows that no object has this one as its base.
   Result<void> Delete(const Digest& digest);
 
-  // As Has; an object that is there is young again for collection. For whoever names an object
-  // without putting it.
+  // Whether an object is there and can be read as far as records tell; one that is, and what it is
+  // a difference from, is young again for collection. For whoever names an object without putting
+  // it.
   Result<bool> Keep(const Digest& digest);
-  // Reads all of an object. Where its bytes do not have its digest it is quarantined: kCorrupt
-  // "object_damaged". Returns its size.
+
+  // Reads all of an object. Where its bytes do not have its digest it is quarantined, or what it is
+  // a difference from, if that is to blame: kCorrupt "object_damaged". Returns its size.
   Result<uint64_t> Verify(const Digest& digest, const ByteProgress& progress = {}) const;
 
   // Quarantines an object of which is known by other means that its bytes on the disk are not good
@@ -82,16 +110,34 @@ class ObjectStore {
   Result<PutResult> PutInline(ConstBytes bytes, const std::optional<Digest>& expected);
   Result<PutResult> PutBlob(const ByteSource& bytes, const std::optional<Digest>& expected,
                             const ByteProgress& progress);
-  Result<bool> Refer(const Digest& digest, uint64_t size, uint64_t blob);
+  Result<PutResult> PutRecord(const Digest& digest, ObjectRecord record);
   Result<bool> Install(const Digest& digest, const ObjectRecord& record);
-  void DropStrays();
-  Result<std::shared_ptr<const ByteSource>> OpenRaw(const Digest& digest) const;
+  Result<bool> IsSound(const ObjectRecord& record) const;
+  Result<std::optional<Info>> KeepOne(const Digest& digest);
+  Result<std::string> ReadRecord(const Digest& digest) const;
+  Result<std::shared_ptr<const ByteSource>> OpenBytes(const Digest& digest,
+                                                      const ObjectRecord& record) const;
+  Result<std::shared_ptr<const ByteSource>> OpenEncoded(const Digest& digest,
+                                                        const ObjectRecord& record,
+                                                        const std::shared_ptr<BlockCache>& cache,
+                                                        bool is_base) const;
+  // As its record says; damage that it meets is only told. `cache` may be null.
+  Result<std::shared_ptr<const ByteSource>> OpenStored(const Digest& digest,
+                                                       const std::shared_ptr<BlockCache>& cache,
+                                                       bool is_base = false) const;
+  Result<Digest> HashStored(const Digest& digest, const ByteProgress& progress) const;
+  Result<std::optional<std::string>> RecordOfBase(const ObjectRecord& record) const;
+  Result<void> VerifyBase(const Digest& base, const Digest& of) const;
   Result<void> Quarantine(const Digest& digest, const std::string& seen,
                           std::string_view why) const;
+  void DropStrays();
 
   friend class ObjectSource;
 
+  static constexpr size_t kCachedBlocks = 64;
+
   Engine& engine_;
+  const std::shared_ptr<BlockCache> blocks_ = std::make_shared<BlockCache>(kCachedBlocks);
   mutable std::atomic<uint64_t> damaged_ = 0;
   mutable std::mutex holds_mutex_;
   std::multiset<std::chrono::steady_clock::time_point> holds_;
@@ -125,14 +171,24 @@ class StoredCheckpoint final : public CheckpointSource {
 };
 
 // Stores every header, tensor and file of a parsed checkpoint and its recipe. Idempotent: after a
-// crash run it again. `stored_bytes` counts what was new.
+// crash run it again. `stored_bytes` is what was new, as it is kept.
 struct IngestedCheckpoint {
   HashedCheckpoint hashed;
   Digest recipe_digest;
-  Digest base_manifest_digest;  // the base manifest is stored as an object too
   uint64_t stored_bytes = 0;
 };
-Result<IngestedCheckpoint> IngestCheckpoint(ObjectStore& objects, const Checkpoint& checkpoint,
-                                            const ByteProgress& progress);
+
+// A base: as it is, because every job and every read of a fine-tune needs it.
+struct IngestedBase : IngestedCheckpoint {
+  Digest manifest_digest;  // the base manifest is stored as an object too
+};
+Result<IngestedBase> IngestBase(ObjectStore& objects, const Checkpoint& checkpoint,
+                                const ByteProgress& progress);
+
+// A fine-tune: encoded, each tensor as the difference from the base's tensor of its name, if that
+// has its dtype and all its dimensions but the first.
+Result<IngestedCheckpoint> IngestFineTune(ObjectStore& objects, const Checkpoint& checkpoint,
+                                          const CheckpointSource& base,
+                                          const ByteProgress& progress);
 
 }  // namespace signum

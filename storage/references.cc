@@ -68,6 +68,14 @@ Result<void> ForEachOfPart(const Engine& engine, const std::string& part,
   }
 }
 
+// A base has none itself (ObjectStore::PutEncoded).
+Result<void> AddBase(const ObjectStore& objects, const Digest& digest, std::vector<Digest>& named) {
+  const auto info = objects.Describe(digest);
+  if (info.has_value() && info->base) named.push_back(*info->base);
+  if (info.has_value() || info.error().code == Errc::kNotFound) return {};
+  return info.error();
+}
+
 }  // namespace
 
 std::string NameOf(const VersionRecord& version) {
@@ -93,7 +101,9 @@ Result<std::vector<Digest>> ObjectsOfVersion(const ObjectStore& objects,
   return named;
 }
 
-std::vector<Digest> ReferencesOfObject(const ObjectRecord&) { return {}; }
+std::vector<Digest> ReferencesOfObject(const ObjectRecord& record) {
+  return record.base ? std::vector{*record.base} : std::vector<Digest>();
+}
 
 Result<void> ForEachObject(const Engine& engine,
                            const std::function<Result<void>(const ScannedObject&)>& visit) {
@@ -112,6 +122,8 @@ Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Di
     named.push_back(file.safetensors ? file.header : file.digest);
     named.insert(named.end(), file.tensors.begin(), file.tensors.end());
   }
+  const size_t count = named.size();
+  for (size_t i = 0; i < count; ++i) SIGNUM_TRY(AddBase(objects, named[i], named));
   return named;
 }
 

@@ -9,12 +9,13 @@
 #include "storage/object_record.h"
 #include "storage/object_store.h"
 
-// What the catalog's records name of the object store: the ground of the sweep and of the audit.
+// What the catalog's records name of the object store: the ground of collection, scrub and audit.
 
 namespace signum {
 
-// The objects that a stored recipe names, itself first: headers, tensors and plain files. An object
-// may come more than once, and need not exist (an upload that was not kept exactly).
+// The objects that reading a stored recipe's checkpoint takes: itself first, the headers, tensors
+// and plain files that it names, and the bases of those that are encoded. An object may come more
+// than once, and need not exist.
 Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Digest& recipe);
 
 // What reports and logs call a version: "tenant/model@3".
@@ -26,8 +27,8 @@ Result<std::vector<Digest>> ObjectsOfBase(const ObjectStore& objects, const Base
 // all that the recipe names.
 Result<std::vector<Digest>> ObjectsOfVersion(const ObjectStore& objects,
                                              const VersionRecord& version);
-// The objects without which a stored object cannot be read, as its record names them: none, as long
-// as every object holds its own bytes. Collection, scrub and repair follow what this says.
+// The objects without which a stored object cannot be read, as its record names them: what it is a
+// difference from.
 std::vector<Digest> ReferencesOfObject(const ObjectRecord& record);
 
 // An object as the store has it. `value` is the encoded record, into which `record` points.

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "storage/key_ring.h"
 #include "storage/upload_records.h"
 
 namespace signum {
@@ -52,8 +53,9 @@ Result<void> Prove(const fs::path& data, const ScrubProgress& progress, RestoreR
   ObjectStore objects(*engine);
   const Catalog catalog(*engine, clock);
   const Accounts accounts(*engine, clock);
-  SIGNUM_ASSIGN(const SigningKey key, SigningKey::LoadOrCreate(data / "signing.key"));
-  const ScrubContext context{*engine, objects, catalog, accounts, {key.public_key()}};
+  SIGNUM_ASSIGN(const auto ring, KeyRing::Open(*engine, clock, data / "signing.key"));
+  SIGNUM_ASSIGN(auto keys, ring->PublicKeys());
+  const ScrubContext context{*engine, objects, catalog, accounts, std::move(keys)};
   SIGNUM_ASSIGN(report.checked, ScrubStore(context, {}, progress));
   if (report.checked.clean()) return {};
   return Fail(Errc::kCorrupt, "backup_damaged",

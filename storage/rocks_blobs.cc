@@ -81,7 +81,7 @@ class RocksBlobWriter final : public BlobWriter {
     rocksdb::ExternalSstFileInfo info;
     SIGNUM_TRY(Check(writer_->Finish(&info)));  // syncs
     const auto ingested = Ingest(info);
-    if (ingested.has_error()) Discard();
+    if (ingested.has_error()) Settle();
     SIGNUM_TRY(ingested);
     writer_.reset();
     return number_;
@@ -134,6 +134,20 @@ class RocksBlobWriter final : public BlobWriter {
     if (status.ok()) return {};
     Discard();
     return FromRocks(status, "write blob " + std::to_string(number_));
+  }
+
+  // Not removed before the database was opened once more: it may need the file (RestoreUnsettled).
+  // Where it cannot be opened now, the next start removes it; but a full disk gets the room back: a
+  // record for which there was none is not in the MANIFEST.
+  void Settle() {
+    writer_.reset();
+    const std::filesystem::path kept = RocksDatabase::Unsettled(path_);
+    std::error_code ignored;
+    std::filesystem::rename(path_, kept, ignored);
+    const auto healed = database_->Heal();
+    if (healed.has_value() || healed.error().code == Errc::kExhausted) {
+      std::filesystem::remove(kept, ignored);
+    }
   }
 
   void Discard() {

@@ -6,10 +6,12 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
+#include <spdlog/spdlog.h>
 #include <sys/file.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <regex>
 
 #include "storage/rocks_checksum.h"
 #include "storage/rocks_logger.h"
@@ -22,6 +24,8 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMiB = 1 << 20;
 const std::vector<std::string> kFamilyNames = {"default", "blobs", "internal"};
+
+constexpr std::string_view kUnsettled = ".unsettled";
 
 // Shards must be several times a blob's 1 MiB block, or nothing stays cached.
 constexpr int kCacheShardBits = 2;
@@ -46,8 +50,9 @@ class NoAutomaticRecovery final : public rocksdb::EventListener {
 };
 
 // Everything is bounded: a server's memory must not grow with its store.
-rocksdb::DBOptions DatabaseOptions() {
+rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   rocksdb::DBOptions db;
+  if (env != nullptr) db.env = env;
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.max_open_files = 512;
@@ -133,30 +138,33 @@ Error FromRocks(const rocksdb::Status& status, std::string_view what) {
 }
 
 struct RocksDatabase::Settings {
-  explicit Settings(const RocksEngineOptions& options)
-      : cache(rocksdb::NewLRUCache(
+  Settings(const RocksEngineOptions& options, rocksdb::Env* env)
+      : database(DatabaseOptions(env)),
+        cache(rocksdb::NewLRUCache(
             rocksdb::LRUCacheOptions(options.block_cache_bytes, kCacheShardBits, false, 0.5))),
         families{{kFamilyNames[0], KeyFamily(cache)},
                  {kFamilyNames[1], BlobFamily(cache)},
                  {kFamilyNames[2], KeyFamily(cache)}},
         blobs(database, families[1].options) {}
 
+  const rocksdb::DBOptions database;
   const std::shared_ptr<rocksdb::Cache> cache;
-  const rocksdb::DBOptions database = DatabaseOptions();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families;
   const rocksdb::Options blobs;
 };
 
-RocksDatabase::RocksDatabase(fs::path directory, const RocksEngineOptions& options)
-    : directory_(std::move(directory)), settings_(std::make_unique<Settings>(options)) {}
+RocksDatabase::RocksDatabase(fs::path directory, const RocksEngineOptions& options,
+                             rocksdb::Env* env)
+    : directory_(std::move(directory)), settings_(std::make_unique<Settings>(options, env)) {}
 
 RocksDatabase::~RocksDatabase() { CloseDb(); }
 
 const rocksdb::Options& RocksDatabase::blob_options() const { return settings_->blobs; }
 
 Result<std::shared_ptr<RocksDatabase>> RocksDatabase::Open(const fs::path& directory,
-                                                           const RocksEngineOptions& options) {
-  std::shared_ptr<RocksDatabase> database(new RocksDatabase(directory, options));
+                                                           const RocksEngineOptions& options,
+                                                           rocksdb::Env* env) {
+  std::shared_ptr<RocksDatabase> database(new RocksDatabase(directory, options, env));
   SIGNUM_TRY(MakeDirectories(directory));
   SIGNUM_ASSIGN(database->lock_, LockDirectory(directory));
   SIGNUM_TRY(CheckFamilies((directory / "db").string()));
@@ -171,11 +179,39 @@ Result<std::shared_ptr<RocksDatabase>> RocksDatabase::Open(const fs::path& direc
 
 Result<void> RocksDatabase::OpenDb() {
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(
-      settings_->database, (directory_ / "db").string(), settings_->families, &families_, &db);
+  rocksdb::Status status;
+  do {
+    status = rocksdb::DB::Open(settings_->database, (directory_ / "db").string(),
+                               settings_->families, &families_, &db);
+  } while (status.IsCorruption() && RestoreUnsettled(status.ToString()));
   if (!status.ok()) return FromRocks(status, "open " + directory_.string());
   db_.reset(db);
   return {};
+}
+
+fs::path RocksDatabase::Unsettled(const fs::path& staged) {
+  return fs::path(staged).replace_extension(kUnsettled);
+}
+
+// An ingest whose record could not be synced to RocksDB's MANIFEST has failed, and RocksDB deletes
+// its link to the file; but the record may have reached the disk, and then the database cannot be
+// opened without the file. The engine keeps the file as unsettled until it was opened once more.
+bool RocksDatabase::RestoreUnsettled(const std::string& why) {
+  static const std::regex kMissing(
+      "No such file[^:]*: While open a file[^:]*: [^:]*/([0-9]+)\\.(ldb|sst)");
+  std::smatch found;
+  if (!std::regex_search(why, found, kMissing)) return false;
+  const fs::path missing = directory_ / "db" / (found[1].str() + ".sst");
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(staging(), error)) {
+    if (entry.path().extension() != kUnsettled) continue;
+    fs::rename(entry.path(), missing, error);
+    if (error) return false;
+    spdlog::warn("restored {}, whose ingest had failed, because the MANIFEST names it",
+                 missing.string());
+    return true;
+  }
+  return false;
 }
 
 void RocksDatabase::CloseDb() {
@@ -200,14 +236,16 @@ Result<RocksDatabase::Session> RocksDatabase::Use() {
 }
 
 // Resumes before it closes: that writes out what is in memory, so that there is room to open again,
-// and settles whether the failed write happened (it did not).
+// and settles whether the failed write happened (it did not). On a full disk the database stays
+// open for its readers; after an error that RocksDB takes for fatal (a log that could not be
+// written) it can only be opened anew, with what was synced.
 Result<void> RocksDatabase::Heal() {
   if (!failed_) return {};
   std::lock_guard healing(heal_mutex_);
   if (!failed_) return {};
   if (db_) {
     const rocksdb::Status resumed = db_->Resume();
-    if (!resumed.ok()) return FromRocks(resumed, "resume after a failed write");
+    if (IsNoSpace(resumed)) return FromRocks(resumed, "resume after a failed write");
   }
   healing_ = true;
   Result<void> opened;

@@ -16,6 +16,7 @@
 namespace rocksdb {
 class ColumnFamilyHandle;
 class DB;
+class Env;
 class Status;
 struct Options;
 }  // namespace rocksdb
@@ -28,7 +29,8 @@ namespace signum {
 class RocksDatabase {
  public:
   static Result<std::shared_ptr<RocksDatabase>> Open(const std::filesystem::path& directory,
-                                                     const RocksEngineOptions& options);
+                                                     const RocksEngineOptions& options,
+                                                     rocksdb::Env* env = nullptr);
   ~RocksDatabase();
   RocksDatabase(const RocksDatabase&) = delete;
   RocksDatabase& operator=(const RocksDatabase&) = delete;
@@ -61,13 +63,17 @@ class RocksDatabase {
   const rocksdb::Options& blob_options() const;
   const std::filesystem::path& directory() const { return directory_; }
   std::filesystem::path staging() const { return directory_ / "staging"; }
+  // Where a staged file goes whose ingest failed, until Heal has settled whether it did.
+  static std::filesystem::path Unsettled(const std::filesystem::path& staged);
 
  private:
   struct Settings;  // rocks_database.cc
 
-  RocksDatabase(std::filesystem::path directory, const RocksEngineOptions& options);
+  RocksDatabase(std::filesystem::path directory, const RocksEngineOptions& options,
+                rocksdb::Env* env);
   Result<void> OpenDb();
   void CloseDb();
+  bool RestoreUnsettled(const std::string& why);
 
   const std::filesystem::path directory_;
   const std::unique_ptr<Settings> settings_;

@@ -11,6 +11,7 @@
 #include "storage/rocks_blobs.h"
 #include "storage/rocks_committer.h"
 #include "storage/rocks_database.h"
+#include "storage/rocks_engine.h"
 #include "storage/rocks_files.h"
 #include "storage/schema.h"
 #include "storage/watch_list.h"
@@ -166,7 +167,12 @@ class RocksEngine final : public Engine {
 
 Result<std::unique_ptr<Engine>> OpenRocksEngine(const std::string& directory,
                                                 const RocksEngineOptions& options) {
-  SIGNUM_ASSIGN(auto database, RocksDatabase::Open(directory, options));
+  return OpenRocksEngineOn(nullptr, directory, options);
+}
+
+Result<std::unique_ptr<Engine>> OpenRocksEngineOn(rocksdb::Env* env, const std::string& directory,
+                                                  const RocksEngineOptions& options) {
+  SIGNUM_ASSIGN(auto database, RocksDatabase::Open(directory, options, env));
   auto engine = std::make_unique<RocksEngine>(std::move(database));
   SIGNUM_TRY(EnsureSchema(*engine));
   return std::unique_ptr<Engine>(std::move(engine));

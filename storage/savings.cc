@@ -79,10 +79,10 @@ class Audit {
   // The bytes of an object that nobody has counted yet; 0 for one that is not stored.
   Result<uint64_t> Take(const Digest& digest) {
     if (!taken_.insert(digest).second) return 0;
-    const auto size = objects_.Size(digest);
-    if (size.has_value()) return *size;
-    if (size.error().code == Errc::kNotFound) return 0;
-    return size.error();
+    const auto info = objects_.Describe(digest);
+    if (info.has_value()) return info->stored_bytes;
+    if (info.error().code == Errc::kNotFound) return 0;
+    return info.error();
   }
 
   Result<uint64_t> TakeRecipe(const Digest& recipe) {

@@ -9,7 +9,7 @@ namespace signum {
 // The version of the key space and of the records in it (DESIGN.md). It grows when an older program
 // could no longer read or would damage what is stored.
 //   1  the first
-//   2  jobs of the store itself, damaged objects, marks of collection beside objects
+//   2  encoded and damaged objects, marks of collection beside objects, jobs of the store itself
 inline constexpr uint64_t kSchemaVersion = 2;
 
 // Writes the version into an empty store, raises an older one, or refuses it: Errc::kUnavailable

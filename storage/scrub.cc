@@ -107,12 +107,16 @@ class Scrub {
     for (const Digest& digest : named) {
       if (!seen_.insert(digest).second) continue;
       ++report_.references;
-      const auto size = context_.objects.Size(digest);
-      if (size.has_value()) continue;
-      if (size.error().code != Errc::kNotFound) return size.error();
-      report_.damaged.push_back({digest, 0, "missing", false, false, {}, {}});
+      const auto info = context_.objects.Describe(digest);
+      if (info.has_value()) continue;
+      if (info.error().code != Errc::kNotFound) return info.error();
+      Tell({digest, 0, "missing", false, false, {}, {}});
     }
     return {};
+  }
+
+  void Tell(DamagedObject damaged) {
+    if (told_.insert(damaged.digest).second) report_.damaged.push_back(std::move(damaged));
   }
 
   // ---- objects
@@ -121,7 +125,7 @@ class Scrub {
     return ForEachObject(context_.engine, [&](const ScannedObject& object) -> Result<void> {
       const double done = static_cast<double>(object.digest.bytes[0]) / 256;
       if (!Show("objects", done)) return Stopped();
-      if (object.record.blob != 0) objects_of_.emplace(object.record.blob, object.digest);
+      if (object.record.in_blob()) objects_of_.emplace(object.record.blob, object.digest);
       // What is known to be damaged is told each time, whatever the sample.
       if (!object.record.damaged() && !Chosen()) return {};
       return CheckObject(object, done);
@@ -142,9 +146,22 @@ class Scrub {
     const Error& error = verified.error();
     if (error.code == Errc::kNotFound) return {};  // collected meanwhile
     if (error.code == Errc::kCancelled) return error;
-    const bool quarantined = error.reason == "object_damaged";
-    report_.damaged.push_back(
-        {object.digest, object.record.size, error.message, quarantined, false, {}, {}});
+    return TellOf(object, error);
+  }
+
+  // What an object is a difference from is to blame where it is not damaged itself.
+  Result<void> TellOf(const ScannedObject& object, const Error& error) {
+    const auto now = context_.objects.Describe(object.digest);
+    if (now.has_error()) return now.error().code == Errc::kNotFound ? Result<void>() : now.error();
+    if (now->damaged || !now->base || error.reason != "object_damaged") {
+      Tell({object.digest, now->size, error.message, now->damaged, false, {}, {}});
+      return {};
+    }
+    const auto base = context_.objects.Describe(*now->base);
+    if (base.has_error() && base.error().code != Errc::kNotFound) return base.error();
+    const bool there = base.has_value();
+    Tell(
+        {*now->base, there ? base->size : 0, error.message, there && base->damaged, false, {}, {}});
     return {};
   }
 
@@ -179,11 +196,10 @@ class Scrub {
     const auto object = file.blob ? objects_of_.find(*file.blob) : objects_of_.end();
     if (object == objects_of_.end()) return {};
     const Digest& digest = object->second;
-    const auto same = [&](const DamagedObject& known) { return known.digest == digest; };
-    if (std::any_of(report_.damaged.begin(), report_.damaged.end(), same)) return {};
+    if (told_.contains(digest)) return {};
     SIGNUM_TRY(context_.objects.MarkDamaged(digest, why));
-    const auto size = context_.objects.Size(digest);
-    if (size.has_value()) report_.damaged.push_back({digest, *size, why, true, false, {}, {}});
+    const auto info = context_.objects.Describe(digest);
+    if (info.has_value()) Tell({digest, info->size, why, true, false, {}, {}});
     return {};
   }
 
@@ -278,6 +294,7 @@ class Scrub {
   Pace pace_;
   std::mt19937_64 random_;
   std::unordered_set<Digest> seen_;                  // references that were checked
+  std::unordered_set<Digest> told_;                  // of report_.damaged
   std::unordered_map<uint64_t, Digest> objects_of_;  // by blob
   ScrubReport report_;
 };

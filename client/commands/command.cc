@@ -16,6 +16,8 @@ const std::vector<Command>& Commands() {
   static const std::vector<Command> commands = {
       {"push-base", "Upload a base model (admin)", AddPushBase},
       {"push", "Upload a fine-tune as a new version of TENANT/MODEL", AddPush},
+      {"recompress", "Make a new version from an old one's upload, without a new upload",
+       AddRecompress},
       {"pull", "Fetch deltas or checkpoints, verified", AddPull},
       {"ls", "List bases and tenants, the models of a tenant, or a model's versions", AddLs},
       {"show", "Show one version", AddShow},
@@ -29,7 +31,8 @@ const std::vector<Command>& Commands() {
       {"scrub", "Read and check what is stored (admin)", AddScrub},
       {"backup", "Write a backup to a directory of the server (admin)", AddBackup},
       {"restore", "Make a data directory from a backup, offline", AddRestore},
-      {"token", "Create, list and revoke access tokens (admin)", AddToken},
+      {"token", "Create, list, rotate and revoke access tokens (admin)", AddToken},
+      {"keys", "List the keys that sign manifests; rotate them (admin)", AddKeys},
       {"diff", "Compress a fine-tune into a delta file, offline", AddDiff},
       {"apply", "Rebuild a fine-tune from its base and a delta file, offline", AddApply},
       {"eval", "Measure a delta against its fine-tune on held-out text, offline", AddEval},

@@ -40,6 +40,7 @@ struct Command {
 // Each lives in the file of its name.
 CommandRun AddPushBase(CLI::App& app, const CommandContext& context);
 CommandRun AddPush(CLI::App& app, const CommandContext& context);
+CommandRun AddRecompress(CLI::App& app, const CommandContext& context);
 CommandRun AddPull(CLI::App& app, const CommandContext& context);
 CommandRun AddLs(CLI::App& app, const CommandContext& context);
 CommandRun AddShow(CLI::App& app, const CommandContext& context);
@@ -53,6 +54,7 @@ CommandRun AddGc(CLI::App& app, const CommandContext& context);
 CommandRun AddScrub(CLI::App& app, const CommandContext& context);
 CommandRun AddBackup(CLI::App& app, const CommandContext& context);
 CommandRun AddRestore(CLI::App& app, const CommandContext& context);
+CommandRun AddKeys(CLI::App& app, const CommandContext& context);
 CommandRun AddToken(CLI::App& app, const CommandContext& context);
 CommandRun AddDiff(CLI::App& app, const CommandContext& context);
 CommandRun AddApply(CLI::App& app, const CommandContext& context);

@@ -13,7 +13,17 @@ using nlohmann::json;
 struct Options {
   std::string role, note, expires, id;
   std::vector<std::string> tenants;
+  uint64_t grace_seconds = 0;
 };
+
+// The secret alone, so that a script can take it; it is shown only this once.
+void ShowSecret(const CommandContext& context, const json& created) {
+  if (context.json) {
+    PrintJson(created);
+  } else {
+    PrintText(JsonCell(created, "token") + "\n");
+  }
+}
 
 Result<void> Create(const CommandContext& context, const Options& options) {
   const size_t tenants = options.tenants.size();
@@ -27,12 +37,14 @@ Result<void> Create(const CommandContext& context, const Options& options) {
   if (!options.note.empty()) spec["note"] = options.note;
   if (!options.expires.empty()) spec["expires"] = options.expires;
   SIGNUM_ASSIGN(const json created, registry->CreateToken(spec));
-  if (context.json) {
-    PrintJson(created);
-  } else {
-    // The secret alone, so that a script can take it; it is shown only this once.
-    PrintText(JsonCell(created, "token") + "\n");
-  }
+  ShowSecret(context, created);
+  return {};
+}
+
+Result<void> Rotate(const CommandContext& context, const Options& options) {
+  SIGNUM_ASSIGN(const auto registry, context.Connect());
+  SIGNUM_ASSIGN(const json created, registry->RotateToken(options.id, options.grace_seconds));
+  ShowSecret(context, created);
   return {};
 }
 
@@ -86,7 +98,14 @@ CommandRun AddToken(CLI::App& app, const CommandContext& context) {
   revoke->callback([&context, options, run] {
     *run = [&context, options] { return Revoke(context, options->id); };
   });
-  for (CLI::App* sub : {create, list, revoke}) sub->fallthrough();
+  CLI::App* rotate = app.add_subcommand("rotate", "Print a new secret with the same rights");
+  rotate->add_option("ID", options->id, "The token's id, as ls shows it")->required();
+  rotate->add_option("--grace", options->grace_seconds,
+                     "Seconds that the old secret still works (0)");
+  rotate->callback([&context, options, run] {
+    *run = [&context, options] { return Rotate(context, *options); };
+  });
+  for (CLI::App* sub : {create, list, revoke, rotate}) sub->fallthrough();
   return [run] { return (*run)(); };
 }
 

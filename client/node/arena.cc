@@ -37,6 +37,11 @@ MemoryBudget::~MemoryBudget() {
   if (range_ != nullptr) ::munmap(range_, slots_ * slot_bytes_);
 }
 
+uint64_t MemoryBudget::slots_used() const {
+  const std::lock_guard lock(mutex_);
+  return slots_ - free_slots_.size();
+}
+
 bool MemoryBudget::Count(uint64_t bytes) {
   uint64_t used = used_.load();
   do {

@@ -22,6 +22,7 @@ class MemoryBudget {
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 
   uint64_t slots() const { return slots_; }
+  uint64_t slots_used() const;
   // Whether an arena of so many bytes can be had when all others are gone.
   bool Fits(uint64_t bytes) const { return bytes <= (slots_ > 0 ? slot_bytes_ : total_); }
   uint64_t total() const { return total_; }
@@ -38,7 +39,7 @@ class MemoryBudget {
 
   const uint64_t total_, slots_, slot_bytes_;
   std::atomic<uint64_t> used_{0};
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::byte* range_ = nullptr;  // of all slots
   std::vector<size_t> free_slots_;
 };

@@ -1,10 +1,12 @@
 #include "client/node/loader.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "client/chunk_verifier.h"
 #include "client/download.h"
 #include "client/pull.h"
+#include "gpu/in_order.h"
 #include "storage/base/file.h"
 
 namespace signum::client {
@@ -37,18 +39,36 @@ bool NoRoom(const Error& error) {
   return error.reason == "memory_budget" || error.reason == "slots_full";
 }
 
-// The file's chunks, without keeping them: what can't be held is verified where it lies.
-Result<void> VerifyChunks(const ByteSource& file, const Manifest& manifest) {
-  SIGNUM_ASSIGN(ChunkVerifier verifier, ChunkVerifier::Create(manifest));
-  std::vector<std::byte> piece(4 * kChunkBytes);
-  for (uint64_t offset = 0; offset < file.size();) {
-    const MutableBytes part =
-        MutableBytes(piece).first(std::min<uint64_t>(piece.size(), file.size() - offset));
-    SIGNUM_TRY(file.Read(offset, part));
-    SIGNUM_TRY(verifier.Take(part));
-    offset += part.size();
-  }
-  return verifier.Finish();
+Result<void> CheckSizes(const ByteSource& file, const Manifest& manifest) {
+  SIGNUM_TRY(CheckChunkCount(manifest));
+  if (file.size() == manifest.delta_size) return {};
+  return Fail(Errc::kCorrupt, "size_mismatch",
+              manifest.tenant + "/" + manifest.model + ": " + std::to_string(file.size()) +
+                  " bytes, the manifest has " + std::to_string(manifest.delta_size));
+}
+
+// Both in pieces of whole chunks, on several threads. The digests of the chunks are signed: that of
+// the whole file would say nothing more.
+constexpr uint64_t kPieceBytes = 64 * kChunkBytes;
+
+int VerifyThreads(const FetchOptions& options) {
+  if (options.verify_threads > 0) return options.verify_threads;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
+}
+
+// `take` makes the bytes of a piece those that are checked.
+Result<void> VerifyPieces(uint64_t size, const Manifest& manifest, int threads,
+                          const std::function<Result<ConstBytes>(uint64_t, uint64_t)>& take) {
+  InOrderWork work;
+  work.pieces = (size + kPieceBytes - 1) / kPieceBytes;
+  work.compute = [&](size_t, uint64_t piece) -> Result<void> {
+    const uint64_t offset = piece * kPieceBytes;
+    SIGNUM_ASSIGN(const ConstBytes bytes, take(offset, std::min(kPieceBytes, size - offset)));
+    return CheckChunks(manifest, offset, bytes);
+  };
+  work.commit = [](size_t, uint64_t) -> Result<void> { return {}; };
+  work.tick = []() -> Result<void> { return {}; };
+  return RunInOrder(work, threads);
 }
 
 }  // namespace
@@ -65,36 +85,37 @@ Result<Manifest> Loader::LoadManifest(Registry& registry, const LiveModel& live)
     const MemorySource bytes(envelope);
     SIGNUM_TRY(ExpectDigest(live.manifest_digest, "manifest of " + live.Name())(bytes));
   }
-  SIGNUM_ASSIGN(const std::vector<PublicKey> keys, trust_.Keys(registry));
-  SIGNUM_ASSIGN(Manifest manifest, VerifyManifest(envelope, keys));
+  SIGNUM_ASSIGN(Manifest manifest, trust_.Verify(registry, envelope));
   SIGNUM_TRY(CheckAgainstLive(manifest, live));
   if (fetched) SIGNUM_TRY(WriteFileAtomically(path, AsBytes(envelope)));
   cache_.Touch(path);
   return manifest;
 }
 
+// What can't be held is verified where it lies.
+Result<void> Loader::VerifyOnly(const ByteSource& file, const Manifest& manifest) const {
+  SIGNUM_TRY(CheckSizes(file, manifest));
+  return VerifyPieces(file.size(), manifest, VerifyThreads(fetch_),
+                      [&](uint64_t offset, uint64_t size) -> Result<ConstBytes> {
+                        return file.View().subspan(offset, size);
+                      });
+}
+
 // Copies first and hashes the copy: what was verified is what will be used.
 Result<std::shared_ptr<Arena>> Loader::Fill(const ByteSource& file, const Manifest& manifest,
                                             const MakeRoom& make_room) {
-  SIGNUM_ASSIGN(ChunkVerifier verifier, ChunkVerifier::Create(manifest));
+  SIGNUM_TRY(CheckSizes(file, manifest));
   auto created = Arena::Create(budget_, manifest.delta_size);
   while (!created && NoRoom(created.error()) && budget_->Fits(manifest.delta_size) && make_room()) {
     created = Arena::Create(budget_, manifest.delta_size);
   }
   SIGNUM_ASSIGN(std::shared_ptr<Arena> arena, std::move(created));
-  if (file.size() != manifest.delta_size) {
-    return Fail(Errc::kCorrupt, "size_mismatch",
-                manifest.tenant + "/" + manifest.model + ": " + std::to_string(file.size()) +
-                    " bytes, the manifest has " + std::to_string(manifest.delta_size));
-  }
-  for (uint64_t offset = 0; offset < file.size();) {
-    const MutableBytes piece = arena->writable().subspan(
-        offset, std::min<uint64_t>(4 * kChunkBytes, file.size() - offset));
-    SIGNUM_TRY(file.Read(offset, piece));
-    SIGNUM_TRY(verifier.Take(piece));
-    offset += piece.size();
-  }
-  SIGNUM_TRY(verifier.Finish());
+  const auto copied = [&](uint64_t offset, uint64_t size) -> Result<ConstBytes> {
+    const MutableBytes copy = arena->writable().subspan(offset, size);
+    SIGNUM_TRY(file.Read(offset, copy));
+    return ConstBytes(copy);
+  };
+  SIGNUM_TRY(VerifyPieces(file.size(), manifest, VerifyThreads(fetch_), copied));
   SIGNUM_TRY(arena->Seal());
   return arena;
 }
@@ -115,13 +136,20 @@ Result<std::shared_ptr<Arena>> Loader::Download(Registry& registry, const LiveMo
   Result<std::shared_ptr<Arena>> arena = std::shared_ptr<Arena>();
   DownloadOptions options;
   options.expected_size = manifest.delta_size;
+  options.durable = false;  // what the cache has is verified whenever it is used
+  options.connections = fetch_.connections;
+  options.parallel_from = fetch_.parallel_from;
+  options.range_bytes = fetch_.range_bytes;
+  options.verify_piece = [&](uint64_t offset, ConstBytes bytes) {
+    return CheckChunks(manifest, offset, bytes);
+  };
   options.on_progress = [&](uint64_t present, uint64_t received) {
     report.bytes_downloaded = received;
     progress(GenerationState::kDownloading, present);
   };
   options.verify = [&](const ByteSource& file) -> Result<void> {
     arena = Fill(file, manifest, make_room);
-    if (!arena && NoRoom(arena.error())) return VerifyChunks(file, manifest);
+    if (!arena && NoRoom(arena.error())) return VerifyOnly(file, manifest);
     if (!arena) return arena.error();
     return {};
   };
@@ -135,6 +163,7 @@ Result<Generation> Loader::Load(Registry& registry, const LiveModel& live, const
   SIGNUM_ASSIGN(const Manifest manifest, LoadManifest(registry, live));
   Result<std::shared_ptr<Arena>> arena = FromCache(live, manifest, make_room);
   report.from_cache = arena.has_value();
+  if (!arena && arena.error().code == Errc::kCorrupt) report.cache_damage = arena.error().reason;
   const bool fetch =
       !arena && (arena.error().code == Errc::kNotFound || arena.error().code == Errc::kCorrupt);
   if (fetch) arena = Download(registry, live, manifest, progress, make_room, report);

@@ -18,6 +18,15 @@ namespace signum::client {
 struct LoadReport {
   bool from_cache = false;
   uint64_t bytes_downloaded = 0;
+  std::string cache_damage;  // what was wrong with the bytes that the cache had, if anything
+};
+
+// How a delta is fetched: by several connections at once where it is large (download.h).
+struct FetchOptions {
+  int connections = 4;
+  uint64_t parallel_from = uint64_t{64} << 20;
+  uint64_t range_bytes = uint64_t{16} << 20;
+  int verify_threads = 0;  // of one delta; 0: half of the cores, the others go on serving
 };
 
 // Brings one live entry into memory, believing nothing: the manifest must have the digest that
@@ -30,8 +39,9 @@ class Loader {
   // Asked where there is no room in memory: frees something and returns true, or false.
   using MakeRoom = std::function<bool()>;
 
-  Loader(DeltaCache& cache, std::shared_ptr<MemoryBudget> budget, Trust& trust)
-      : cache_(cache), budget_(std::move(budget)), trust_(trust) {}
+  Loader(DeltaCache& cache, std::shared_ptr<MemoryBudget> budget, Trust& trust,
+         const FetchOptions& fetch = {})
+      : cache_(cache), budget_(std::move(budget)), trust_(trust), fetch_(fetch) {}
 
   // Errors: the registry's; Errc::kCorrupt with a reason (chunk_mismatch, manifest_mismatch,
   // base_mismatch, unknown_key, bad_signature, …); kExhausted disk_full, and memory_budget or
@@ -43,6 +53,7 @@ class Loader {
   Result<Manifest> LoadManifest(Registry& registry, const LiveModel& live);
   Result<std::shared_ptr<Arena>> Fill(const ByteSource& file, const Manifest& manifest,
                                       const MakeRoom& make_room);
+  Result<void> VerifyOnly(const ByteSource& file, const Manifest& manifest) const;
   Result<std::shared_ptr<Arena>> FromCache(const LiveModel& live, const Manifest& manifest,
                                            const MakeRoom& make_room);
   Result<std::shared_ptr<Arena>> Download(Registry& registry, const LiveModel& live,
@@ -52,6 +63,7 @@ class Loader {
   DeltaCache& cache_;
   std::shared_ptr<MemoryBudget> budget_;
   Trust& trust_;
+  const FetchOptions fetch_;
 };
 
 }  // namespace signum::client

@@ -31,6 +31,7 @@ struct Flags {
   std::string listen = "127.0.0.1:8081";
   std::string port_file;
   double fetch_window = 0;  // seconds
+  double guest_idle = 3600;
 };
 
 // Where users keep caches (XDG). Each node has its own there.
@@ -70,6 +71,13 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--token", node.token, "Token of role node")->envname("SIGNUM_TOKEN");
   AddTlsOptions(app, node.tls);
   app.add_option("--tenant", node.tenants, "A tenant to serve; repeat for more")->required();
+  app.add_option("--guests", node.max_guests,
+                 "Tenants beside those that are followed when somebody asks for a model of theirs "
+                 "and the token allows (default 16; 0: none)")
+      ->check(CLI::Range(0, 1 << 16));
+  app.add_option("--guest-idle", flags.guest_idle,
+                 "Seconds after which a tenant leaves that nobody has asked for (default 3600)")
+      ->check(CLI::Range(1.0, 1e9));
   app.add_option("--cache", node.cache_directory,
                  "Directory of the local cache (default: the user's cache, signum-node/NAME)");
   app.add_option("--cache-bytes", node.cache_bytes,
@@ -78,6 +86,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--memory", node.memory_bytes,
                  "Memory for deltas, bytes (default: half of the machine's)")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--connections", node.fetch.connections,
+                 "Connections that fetch one large delta (64 MiB or more) at once (4)")
+      ->check(CLI::Range(1, 64));
   app.add_option("--slots", node.slots,
                  "Models in memory at a time, one slot each; others are loaded from the cache when "
                  "asked for (default: as many as --memory holds)")
@@ -125,6 +136,7 @@ Result<void> Check(Flags& flags) {
   if (flags.node.cache_directory.empty()) {
     SIGNUM_ASSIGN(flags.node.cache_directory, DefaultCache(flags.node.name));
   }
+  flags.node.guest_idle = Millis{static_cast<int64_t>(flags.guest_idle * 1000)};
   flags.node.fetch_window = Millis{static_cast<int64_t>(flags.fetch_window * 1000)};
   if (flags.node.memory_bytes == 0) flags.node.memory_bytes = HalfOfMemory();
   return {};
@@ -159,7 +171,9 @@ Result<void> Serve(Flags flags) {
   hooks.gate = [key = flags.api.api_key](const http::Request& request, auto&&...) {
     return CheckApiKey(request, key);
   };
-  hooks.observe = [](const http::AccessRecord&) {};
+  hooks.observe = [&serving](const http::AccessRecord& record) {
+    serving.metrics().Observe(record);
+  };
   SIGNUM_ASSIGN(const auto server,
                 http::Server::Start(listen, std::move(router), std::move(hooks)));
   spdlog::info("node {} listens on {} port {}", flags.node.name, listen.address, server->port());
@@ -178,6 +192,7 @@ Result<void> Serve(Flags flags) {
 
 int Main(int argc, char** argv) {
   Flags flags;
+  flags.node.max_guests = 16;
   CLI::App app("Signum's inference node: keeps the live deltas of its tenants verified in memory.",
                "signum-node");
   app.set_version_flag("--version", std::string("signum-node ") + SIGNUM_VERSION);

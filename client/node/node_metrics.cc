@@ -26,6 +26,11 @@ struct NodeMetrics::State {
       Counters(registry, "signum_node_loads_total", "Deltas loaded and verified, by source");
   prometheus::Family<prometheus::Counter>& refused =
       Counters(registry, "signum_node_refused_total", "Failed loads, by reason");
+  prometheus::Family<prometheus::Counter>& verify_failures =
+      Counters(registry, "signum_node_verify_failures_total",
+               "Deltas and manifests that are not what was signed, by reason");
+  prometheus::Counter& evictions =
+      Counters(registry, "signum_node_evictions_total", "Models that made room for others").Add({});
   prometheus::Family<prometheus::Counter>& registry_errors = Counters(
       registry, "signum_node_registry_errors_total", "Failed calls of live and watch, by reason");
   prometheus::Family<prometheus::Counter>& reports =
@@ -52,6 +57,14 @@ struct NodeMetrics::State {
       Gauge(registry, "signum_node_memory_bytes", "Memory allowed for deltas");
   prometheus::Gauge& memory_used =
       Gauge(registry, "signum_node_memory_used_bytes", "Memory taken by deltas");
+  prometheus::Family<prometheus::Gauge>& slots = prometheus::BuildGauge()
+                                                     .Name("signum_node_slots")
+                                                     .Help("Places of --slots, by state")
+                                                     .Register(registry);
+  prometheus::Gauge& slots_used = slots.Add({{"state", "used"}});
+  prometheus::Gauge& slots_free = slots.Add({{"state", "free"}});
+  prometheus::Gauge& guests = Gauge(registry, "signum_node_guests",
+                                    "Tenants that are followed because they were asked for");
   prometheus::Gauge& cache_bytes =
       Gauge(registry, "signum_node_cache_bytes", "Bytes of the cache on disk");
   prometheus::Gauge& swaps =
@@ -78,6 +91,12 @@ void NodeMetrics::Refused(const std::string& reason) {
   state_->refused.Add({{"reason", reason}}).Increment();
 }
 
+void NodeMetrics::VerifyFailed(const std::string& reason) {
+  state_->verify_failures.Add({{"reason", reason}}).Increment();
+}
+
+void NodeMetrics::Evicted() { state_->evictions.Increment(); }
+
 void NodeMetrics::RegistryFailed(const std::string& reason) {
   state_->registry_errors.Add({{"reason", reason}}).Increment();
 }
@@ -97,6 +116,9 @@ std::string NodeMetrics::Text(const Gauges& gauges) {
   set(state_->lagging, gauges.lagging);
   set(state_->memory_total, gauges.memory_total);
   set(state_->memory_used, gauges.memory_used);
+  set(state_->slots_used, gauges.slots_used);
+  set(state_->slots_free, gauges.slots - gauges.slots_used);
+  set(state_->guests, gauges.guests);
   set(state_->cache_bytes, gauges.cache_bytes);
   set(state_->swaps, gauges.swaps);
   set(state_->freed, gauges.freed);

@@ -66,8 +66,10 @@ http::Router NodeRoutes(Node& node, const Serving* serving) {
   http::Router router;
   AddGet(router, "/healthz", [] { return NoStore(http::Json(200, R"({"status":"ok"})")); });
   AddGet(router, "/readyz", [&node] { return Ready(node); });
-  AddGet(router, "/metrics", [&node] {
-    return NoStore(Text(200, node.MetricsText(), "text/plain; version=0.0.4; charset=utf-8"));
+  AddGet(router, "/metrics", [&node, serving] {
+    std::string text = node.MetricsText();
+    if (serving != nullptr) text += serving->MetricsText();
+    return NoStore(Text(200, std::move(text), "text/plain; version=0.0.4; charset=utf-8"));
   });
   AddGet(router, "/v1/residency", [&node, serving] {
     return NoStore(http::Json(200, ResidencyWithEngines(node, serving).dump()));

@@ -16,6 +16,8 @@ std::string_view TargetStateName(TargetState state) {
       return "refused";
     case TargetState::kStored:
       return "stored";
+    case TargetState::kListed:
+      return "listed";
   }
   return "?";
 }
@@ -36,7 +38,7 @@ bool MayPass(const Error& error) {
 
 }  // namespace
 
-void Targets::WantLocked(const LiveModel& live, Millis spread) {
+void Targets::WantLocked(const LiveModel& live, Millis spread, bool lazy) {
   const Key key{live.tenant, live.model};
   const auto found = targets_.find(key);
   if (found != targets_.end() && SameWish(found->second.status.want, live)) {
@@ -45,6 +47,9 @@ void Targets::WantLocked(const LiveModel& live, Millis spread) {
   }
   Target target{{}, Backoff(policy_), {}};
   target.status.want = live;
+  const bool unasked =
+      found == targets_.end() || found->second.status.state == TargetState::kListed;
+  if (lazy && unasked) target.status.state = TargetState::kListed;
   if (spread > Millis{0}) {
     std::uniform_int_distribution<int64_t> jitter(0, spread.count());
     target.due = Clock::now() + Millis{jitter(random_)};
@@ -53,7 +58,8 @@ void Targets::WantLocked(const LiveModel& live, Millis spread) {
 }
 
 std::vector<std::string> Targets::Sync(const std::string& tenant,
-                                       const std::vector<LiveModel>& live, Millis spread) {
+                                       const std::vector<LiveModel>& live, Millis spread,
+                                       bool lazy) {
   std::vector<std::string> removed;
   {
     const std::lock_guard lock(mutex_);
@@ -65,16 +71,16 @@ std::vector<std::string> Targets::Sync(const std::string& tenant,
       if (ours && !named) removed.push_back(it->first.second);
       it = ours && !named ? targets_.erase(it) : std::next(it);
     }
-    for (const LiveModel& model : live) WantLocked(model, spread);
+    for (const LiveModel& model : live) WantLocked(model, spread, lazy);
   }
   Changed();
   return removed;
 }
 
-void Targets::Want(const LiveModel& live, Millis spread) {
+void Targets::Want(const LiveModel& live, Millis spread, bool lazy) {
   {
     const std::lock_guard lock(mutex_);
-    WantLocked(live, spread);
+    WantLocked(live, spread, lazy);
   }
   Changed();
 }
@@ -198,7 +204,9 @@ bool Targets::Demand(const std::string& tenant, const std::string& model) {
     Target& target = found->second;
     changed = !target.status.demanded && target.status.state != TargetState::kApplied;
     if (changed) target.status.demanded = true;
-    if (target.status.state == TargetState::kStored) {
+    const bool unloaded =
+        target.status.state == TargetState::kStored || target.status.state == TargetState::kListed;
+    if (unloaded) {
       target.status.state = TargetState::kWaiting;
       target.due = Clock::now();
       changed = true;
@@ -241,6 +249,14 @@ std::vector<TargetStatus> Targets::Snapshot() const {
   std::vector<TargetStatus> out;
   for (const auto& [key, target] : targets_) out.push_back(target.status);
   return out;
+}
+
+std::optional<TargetStatus> Targets::Find(const std::string& tenant,
+                                          const std::string& model) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = targets_.find({tenant, model});
+  if (found == targets_.end()) return std::nullopt;
+  return found->second.status;
 }
 
 std::optional<Targets::Clock::time_point> Targets::Due(const std::string& tenant,

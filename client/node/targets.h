@@ -21,7 +21,8 @@
 namespace signum::client {
 
 // kStored: verified on disk, without a place in memory; it is loaded when somebody asks for it.
-enum class TargetState { kWaiting, kLoading, kApplied, kRefused, kStored };
+// kListed: as that, but not even fetched.
+enum class TargetState { kWaiting, kLoading, kApplied, kRefused, kStored, kListed };
 std::string_view TargetStateName(TargetState state);
 
 // One model that the registry wants on this node, and how far that is.
@@ -50,9 +51,10 @@ class Targets {
   //
   // `spread`: a wish that is new is due after a wait that is uniform in [0, spread]. All nodes of a
   // fleet hear of a change at once; so their fetches come one after another.
+  // `lazy`: models that nobody has asked for yet are listed, not loaded.
   std::vector<std::string> Sync(const std::string& tenant, const std::vector<LiveModel>& live,
-                                Millis spread = Millis{0});
-  void Want(const LiveModel& live, Millis spread = Millis{0});
+                                Millis spread = Millis{0}, bool lazy = false);
+  void Want(const LiveModel& live, Millis spread = Millis{0}, bool lazy = false);
   // Returns whether it was wanted.
   bool Remove(const std::string& tenant, const std::string& model);
 
@@ -67,14 +69,15 @@ class Targets {
               std::optional<Millis> retry_after = std::nullopt);
   // It is verified on disk, but there is no room for it in memory, or no longer.
   void Stored(const LiveModel& live);
-  // Somebody waits for the model: a stored one is loaded, before others. Returns whether it is
-  // wanted here.
+  // Somebody waits for the model: a stored or listed one is loaded, before others. Returns whether
+  // it is wanted here.
   bool Demand(const std::string& tenant, const std::string& model);
   bool Demanded(const LiveModel& live) const;
   // No room, for all that is in memory is in use: tried again after `wait`, without end.
   void Postpone(const LiveModel& live, Millis wait);
 
   std::vector<TargetStatus> Snapshot() const;
+  std::optional<TargetStatus> Find(const std::string& tenant, const std::string& model) const;
   // When the next try of a target begins at the earliest.
   std::optional<Clock::time_point> Due(const std::string& tenant, const std::string& model) const;
   std::vector<LiveModel> Wanted(const std::string& tenant) const;
@@ -89,7 +92,7 @@ class Targets {
     Backoff backoff;
     Clock::time_point due{};
   };
-  void WantLocked(const LiveModel& live, Millis spread);
+  void WantLocked(const LiveModel& live, Millis spread, bool lazy);
   bool BusyLocked(const LiveModel& live) const;
   bool DemandLocked() const;
   // The target of the same model, or nullptr.

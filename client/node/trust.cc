@@ -2,6 +2,8 @@
 
 #include <sstream>
 
+#include "client/pull.h"
+#include "client/trusted_keys.h"
 #include "storage/base/file.h"
 
 namespace signum::client {
@@ -23,19 +25,32 @@ Result<std::unique_ptr<Trust>> Trust::Open(const std::string& given,
   return trust;
 }
 
-Result<std::vector<PublicKey>> Trust::Keys(Registry& registry) {
+Result<Manifest> Trust::Verify(Registry& registry, std::string_view envelope) {
   const std::lock_guard lock(mutex_);
-  if (keys_.empty()) SIGNUM_TRY(Pin(registry));
-  return keys_;
+  if (keys_.empty()) SIGNUM_TRY(Learn(registry));
+  Result<Manifest> manifest = VerifyManifest(envelope, keys_);
+  if (manifest || manifest.error().reason != "unknown_key") return manifest;
+  SIGNUM_TRY(Learn(registry));
+  return VerifyManifest(envelope, keys_);
 }
 
-Result<void> Trust::Pin(Registry& registry) {
-  SIGNUM_ASSIGN(const std::vector<RegistryKey> keys, registry.Keys());
-  if (keys.empty()) return Fail(Errc::kCorrupt, "unknown_key", "the registry names no signing key");
+// Everything that the registry lists, at first; what a believed key endorsed, later.
+Result<void> Trust::Learn(Registry& registry) {
+  SIGNUM_ASSIGN(const std::vector<RegistryKey> listed, registry.Keys());
+  if (listed.empty()) {
+    return Fail(Errc::kCorrupt, "unknown_key", "the registry names no signing key");
+  }
+  std::vector<PublicKey> keys = keys_;
+  if (keys.empty()) {
+    for (const RegistryKey& key : listed) keys.push_back(key.key);
+  } else {
+    keys = WithEndorsed(std::move(keys), listed);
+    if (keys.size() == keys_.size()) return {};
+  }
   std::string text;
-  for (const RegistryKey& key : keys) text += key.key.ToBase64() + "\n";
+  for (const PublicKey& key : keys) text += key.ToBase64() + "\n";
   SIGNUM_TRY(WriteFileAtomically(pin_file_, AsBytes(text)));
-  for (const RegistryKey& key : keys) keys_.push_back(key.key);
+  keys_ = std::move(keys);
   return {};
 }
 

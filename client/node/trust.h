@@ -8,6 +8,7 @@
 
 #include "client/registry.h"
 #include "storage/base/result.h"
+#include "storage/format/manifest.h"
 #include "storage/format/signature.h"
 
 namespace signum::client {
@@ -20,12 +21,14 @@ class Trust {
   static Result<std::unique_ptr<Trust>> Open(const std::string& given,
                                              const std::filesystem::path& pin_file);
 
-  // The keys, asking the registry and pinning its answer where nothing is known yet.
-  Result<std::vector<PublicKey>> Keys(Registry& registry);
+  // The manifest of an envelope that a believed key signed. Asks the registry, and pins its answer,
+  // where nothing is known yet, and where the signing key is unknown: it is believed if a believed
+  // one endorsed it. Errors as VerifyManifest's.
+  Result<Manifest> Verify(Registry& registry, std::string_view envelope);
 
  private:
   explicit Trust(std::filesystem::path pin_file) : pin_file_(std::move(pin_file)) {}
-  Result<void> Pin(Registry& registry);
+  Result<void> Learn(Registry& registry);
 
   std::filesystem::path pin_file_;
   std::mutex mutex_;

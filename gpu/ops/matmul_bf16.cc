@@ -5,9 +5,10 @@
 #include "gpu/kernels/convert.h"
 
 #if SIGNUM_HAVE_ONEDNN
-#include <omp.h>
-
 #include <dnnl.hpp>
+
+// OpenMP's, of the runtime that oneDNN brings; declared here because clang comes without its header.
+extern "C" void omp_set_num_threads(int threads);
 #endif
 
 namespace signum::ops {

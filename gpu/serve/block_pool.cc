@@ -87,15 +87,25 @@ std::optional<int64_t> SequenceBlocks::Begin(std::span<const int32_t> prompt, in
     last_key_ = key;
     ++known_;
   }
-  const size_t blocks = (static_cast<size_t>(capacity) + size - 1) / size;
-  if (static_cast<int64_t>(blocks - std::min(blocks, table_.size())) > pool_->available()) {
+  if (!Grow(capacity)) {
     ReleaseAll();
     known_ = 0;
     last_key_ = root;
     return std::nullopt;
   }
-  while (table_.size() < blocks) table_.push_back(*pool_->Take());
   return static_cast<int64_t>(known_ * size);
+}
+
+size_t SequenceBlocks::BlocksFor(int64_t capacity) const {
+  return static_cast<size_t>((capacity + pool_->block_tokens() - 1) / pool_->block_tokens());
+}
+
+bool SequenceBlocks::Grow(int64_t capacity) {
+  const size_t blocks = BlocksFor(capacity);
+  const size_t missing = blocks - std::min(blocks, table_.size());
+  if (static_cast<int64_t>(missing) > pool_->available()) return false;
+  while (table_.size() < blocks) table_.push_back(*pool_->Take());
+  return true;
 }
 
 void SequenceBlocks::Filled(std::span<const int32_t> tokens) {

@@ -62,6 +62,9 @@ class SequenceBlocks {
   // all. Returns for how many tokens keys and values are there (less than the whole prompt: the
   // last token is to be computed), or nullopt, with nothing taken, where there are too few blocks.
   std::optional<int64_t> Begin(std::span<const int32_t> prompt, int64_t capacity);
+  // Takes blocks until there are enough for `capacity` tokens; false, with nothing taken, where
+  // there are too few.
+  bool Grow(int64_t capacity);
   // Keys and values of `tokens`, all of the sequence so far, are in place.
   void Filled(std::span<const int32_t> tokens);
 
@@ -69,6 +72,7 @@ class SequenceBlocks {
 
  private:
   Digest NextKey(std::span<const int32_t> block) const;
+  size_t BlocksFor(int64_t capacity) const;
   void ReleaseAll();
 
   BlockPool* pool_;

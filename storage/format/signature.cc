@@ -32,6 +32,11 @@ Key PrivateKey(std::string_view seed) {
   return Key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, Raw(seed), seed.size()));
 }
 
+// Begins as no manifest does, so that neither signature can pass for the other.
+std::string EndorsementText(const PublicKey& successor) {
+  return "signum key endorsement v1\n" + successor.bytes;
+}
+
 Error CryptoError(const std::string& what) {
   return Fail(Errc::kInternal, "crypto_error", what + " failed in OpenSSL");
 }
@@ -112,6 +117,14 @@ std::string SigningKey::Sign(std::string_view message) const {
     throw std::bad_alloc();  // nothing else can fail with a checked seed
   }
   return signature;
+}
+
+std::string Endorse(const SigningKey& key, const PublicKey& successor) {
+  return key.Sign(EndorsementText(successor));
+}
+
+bool IsEndorsement(const PublicKey& key, const PublicKey& successor, std::string_view signature) {
+  return key.Verify(EndorsementText(successor), signature);
 }
 
 }  // namespace signum

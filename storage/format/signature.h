@@ -34,4 +34,8 @@ class SigningKey {
   PublicKey public_key_;
 };
 
+// What a key signs to say that its successor is to be trusted as it was (FORMAT.md, Keys).
+std::string Endorse(const SigningKey& key, const PublicKey& successor);
+bool IsEndorsement(const PublicKey& key, const PublicKey& successor, std::string_view signature);
+
 }  // namespace signum

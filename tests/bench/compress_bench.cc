@@ -4,7 +4,6 @@
 // with a read, and `of_read` is the ratio of the fastest of both.
 
 #include <benchmark/benchmark.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -15,6 +14,7 @@
 #include "gpu/kernels/row_col_fit.h"
 #include "gpu/kernels/sign_pack.h"
 #include "gpu/kernels/simd.h"
+#include "tests/bench/streaming_read.h"
 
 namespace signum::kernels {
 namespace {
@@ -44,30 +44,8 @@ Weights& SharedWeights() {
   return weights;
 }
 
-// The reference: sums 64-bit words in independent accumulators, with the widest vectors at hand.
-__attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) uint64_t SumWords(
-    const uint64_t* words, size_t count) {
-  uint64_t sums[32] = {};
-  for (size_t i = 0; i + 32 <= count; i += 32) {
-    for (size_t l = 0; l < 32; ++l) sums[l] += words[i + l];
-  }
-  uint64_t total = 0;
-  for (uint64_t sum : sums) total += sum;
-  return total;
-}
-
-// Of this thread on its core: other processes take none of it.
-double ThreadSeconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-double Seconds(auto work) {
-  const double start = ThreadSeconds();
-  work();
-  return ThreadSeconds() - start;
-}
+using bench::SecondsOf;
+using bench::SumWords;
 
 void ReadSide(const std::vector<uint16_t>& side) {
   benchmark::DoNotOptimize(SumWords(reinterpret_cast<const uint64_t*>(side.data()), kWords));
@@ -79,11 +57,11 @@ void BesideRead(benchmark::State& state, int sides, auto work) {
   double best_read = 1e9;
   double best_work = 1e9;
   for (auto _ : state) {
-    best_read = std::min(best_read, Seconds([&] {
+    best_read = std::min(best_read, SecondsOf([&] {
                            ReadSide(weights.base);
                            if (sides == 2) ReadSide(weights.fine);
                          }));
-    const double seconds = Seconds(work);
+    const double seconds = SecondsOf(work);
     state.SetIterationTime(seconds);
     best_work = std::min(best_work, seconds);
   }

@@ -52,6 +52,8 @@ TEST(CommandLineTest, UsageErrorsAreTwo) {
       {"pull", "acme"},  // no -o
       {"pull", "acme", "-o", "x", "--as", "zip"},
       {"push", "acme/chat", "dir"},  // no --base
+      {"recompress"},
+      {"recompress", "acme/chat@1", "--scales", "columns"},
       {"token"},
       {"token", "create", "king"},
       {"diff", "a", "b", "-o", "c", "--scales", "columns"},

@@ -8,7 +8,7 @@ import pytest
 
 from api import Api
 from gc_test import disk, finished
-from programs import BIN, FAMILY, Registry, run, signum, wait_until
+from programs import BIN, FAMILY, Registry, run, signum
 
 VERSION = "/v1/tenants/acme/models/chat/versions/1"
 
@@ -32,6 +32,7 @@ def test_incremental_listed_and_restored(registry, admin, start, tmp_path):
     assert again["id"] == 2 and again["added_bytes"] < 500_000 < again["bytes"]
     before = disk(tmp_path / "backups")
     admin.publish("acme/other", FAMILY / "pysrc")
+    rotated = admin.post("/v1/admin/keys/rotate", {}, 201).json()
     third = back_up(admin)
     grown = disk(tmp_path / "backups") - before
     assert 6_000_000 < third["added_bytes"] < 9_000_000
@@ -55,7 +56,8 @@ def test_incremental_listed_and_restored(registry, admin, start, tmp_path):
     assert exact == (FAMILY / "kjv/model.safetensors").read_bytes()
     assert api.json("/v1/tenants/acme/models/other/versions/1")["state"] == "ready"
     keys = api.json("/v1/keys")["keys"]
-    assert keys[0]["id"] == json.loads(api.get(VERSION + "/manifest").text)["signature"]["key"]
+    signed_by = json.loads(api.get(VERSION + "/manifest").text)["signature"]["key"]
+    assert [key["id"] for key in keys] == [rotated["id"], signed_by]
     api.publish("acme/chat", FAMILY / "sqlite")  # it goes on
     old = start(Registry, data=tmp_path / "earlier", folder=tmp_path / "third")
     Api(old.url, old.token).problem("GET", "/v1/tenants/acme/models/other/versions/1", 404)
@@ -88,18 +90,10 @@ def test_while_publishers_publish(registry, admin, start, tmp_path):
     api = Api(restored.url, restored.token)
     for job in api.json("/v1/jobs?limit=1000")["jobs"]:
         if job["kind"] == "compress" and job["state"] not in ("done",):
-            ended = wait_over(api, job["id"])
+            ended = api.wait_job(job["id"])
             assert ended["state"] in ("done", "failed"), ended
             if ended["state"] == "failed":
                 assert ended["error"]["code"] == "unknown_upload", ended
-
-
-def wait_over(api, job):
-    def over():
-        resource = api.json(f"/v1/jobs/{job}")
-        return resource if resource["finished"] else None
-
-    return wait_until(over, f"job {job} to end")
 
 
 def test_old_ones_go(registry, admin):

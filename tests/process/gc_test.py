@@ -24,11 +24,7 @@ def collect(admin, **request):
 
 
 def finished(admin, job):
-    def over():
-        resource = admin.json(f"/v1/jobs/{job}")
-        return resource if resource["state"] in ("done", "failed", "cancelled") else None
-
-    resource = wait_until(over, f"job {job} to end")
+    resource = admin.wait_job(job)
     assert resource["state"] == "done", resource
     return resource
 
@@ -59,14 +55,14 @@ def test_deleted_space_returns_to_the_disk(quick, quick_admin):
     admin.delete("/v1/tenants/acme/models/chat/versions/2")
     told = collect(admin, dry_run=True)
     assert told["dry_run"] and told["removed"]["objects"] == 0
-    assert told["waiting"]["bytes"] > 6_000_000, told["waiting"]
+    assert told["waiting"]["bytes"] > 3_500_000, told["waiting"]
     assert any(item["object"] == digest and not item["goes"] and item["why"] for item in told["objects"])
     assert collect(admin)["removed"]["objects"] == 0, "nothing goes before its grace is over"
     time.sleep(1.1)
     told = collect(admin, dry_run=True)
     gone = collect(admin)
     assert gone["removed"] == told["removed"]
-    assert disk(quick.data) < before - 6_000_000
+    assert disk(quick.data) < before - 3_500_000
     assert "signum_collected_bytes_total" in admin.get("/metrics").text
     # What is left is whole.
     for fidelity in ("exact", "onebit"):
@@ -83,7 +79,7 @@ def test_runs_by_itself(start):
     admin.publish("acme/chat", FAMILY / "pysrc")
     before = disk(registry.data)
     admin.delete("/v1/tenants/acme/models/chat/versions/2")
-    wait_until(lambda: disk(registry.data) < before - 6_000_000, "space to return")
+    wait_until(lambda: disk(registry.data) < before - 3_500_000, "space to return")
 
 
 def test_a_policy_lets_old_versions_go(quick, quick_admin):
@@ -119,7 +115,7 @@ def test_a_policy_drops_exact_uploads(quick, quick_admin):
     before = disk(quick.data)
     assert collect(admin)["exact_dropped"] == ["acme/chat@1"]
     collect_all(admin)
-    assert disk(quick.data) < before - 5_000_000
+    assert disk(quick.data) < before - 2_500_000
     path = "/v1/tenants/acme/models/chat/versions/1"
     admin.problem("GET", f"{path}/checkpoint/model.safetensors?fidelity=exact", 404, "exact_not_kept")
     assert admin.get(f"{path}/checkpoint/model.safetensors").content

@@ -1,5 +1,6 @@
 """signum-node against a real registry: pull by tenant, verify, swap, roll back, come back from cache."""
 
+import json
 import signal
 import threading
 import time
@@ -8,7 +9,7 @@ import pytest
 import requests
 
 from api import Api
-from programs import BIN, FAMILY, Program, wait_until
+from programs import BIN, FAMILY, Program, signum, wait_until
 from proxy import Proxy
 
 
@@ -202,6 +203,23 @@ def test_a_foreign_signature_is_refused(published, admin, start_node, proxy):
                            for m in n["models"]), "the refusal")
     assert not runs(node, 1)
     assert proxy.downloads() == []
+
+
+def test_a_rotated_key_is_believed_because_the_old_one_endorsed_it(published, admin, start_node, tmp_path):
+    """Nodes that pinned a key, and people who named one, go on after its rotation."""
+    old = admin.json("/v1/keys")["keys"][0]["public"]
+    node = start_node(published, ["kjv"])
+    wait_runs(node, 1)
+    rotated = signum("keys", "rotate", "--json", registry=published)
+    assert rotated.returncode == 0, rotated.stderr
+    assert json.loads(rotated.stdout)["id"] == admin.json("/v1/keys")["keys"][0]["id"]
+    admin.publish("kjv/model", FAMILY / "sqlite")
+    admin.promote("kjv/model", 2)
+    wait_runs(node, 2)
+    for version in (1, 2):
+        pulled = signum("pull", f"kjv/model@{version}", "-o", tmp_path / str(version), "--key", old,
+                        registry=published)
+        assert pulled.returncode == 0, pulled.stderr
 
 
 def test_a_removed_model_leaves_the_node(published, admin, start_node):

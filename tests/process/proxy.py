@@ -4,6 +4,7 @@ import http.client
 import http.server
 import re
 import threading
+import time
 import urllib.parse
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
@@ -14,6 +15,8 @@ class Proxy:
 
     flip(path): byte offset to damage in this path's answer, or None.
     cut(path): bytes of the body after which the connection is closed, or None.
+    wait(path): seconds before each 64 KiB of the body.
+    `broken`: answers that are on their way end.
     """
 
     def __init__(self, upstream):
@@ -21,6 +24,8 @@ class Proxy:
         self.seen, self.manifests = [], set()
         self.flip = lambda path: None
         self.cut = lambda path: None
+        self.wait = lambda path: 0
+        self.broken = False
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -80,6 +85,8 @@ class Proxy:
         handler.end_headers()
         flip, cut = self.flip(handler.path), self.cut(handler.path)
         while piece := response.read1(65536):
+            time.sleep(self.wait(handler.path))
+            cut = 0 if self.broken else cut
             named = re.findall(rb'"manifest_url":"[^"]*/blobs/([^"]+)"', piece)
             self.manifests.update(digest.decode() for digest in named)
             begin = entry[2]
@@ -88,7 +95,7 @@ class Proxy:
                 piece = piece[:at] + bytes([piece[at] ^ 0x40]) + piece[at + 1:]
             entry[2] += len(piece)
             if cut is not None and entry[2] > cut:
-                handler.wfile.write(piece[:cut - begin])
+                handler.wfile.write(piece[:max(0, cut - begin)])
                 handler.wfile.flush()
                 handler.close_connection = True
                 handler.connection.close()

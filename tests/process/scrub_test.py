@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from api import Api
+from api import Api, sha256
+from formula import parse
 from gc_test import finished
 from programs import FAMILY, Registry, signum
 
@@ -57,6 +58,7 @@ def damage_delta(published, admin):
 
 
 def test_a_sound_store(published, admin):
+    admin.post("/v1/admin/keys/rotate", {}, 201)  # manifests of a retired key are good
     result = scrub(admin)
     assert result["clean"] and not result["damaged"], result
     assert result["objects"] > 50 and result["files"] > 10 and result["manifests"] == 1
@@ -108,6 +110,29 @@ def test_repair_from_a_backup(published, admin):
     assert admin.get(VERSION + "/delta").content == want
     assert scrub(admin)["clean"]
     assert not (published.data / "tmp/repair").exists()
+
+
+@pytest.mark.parametrize("heal", ["upload", "backup"])
+def test_damage_to_a_base_is_named_by_what_differs_from_it(published, admin, heal):
+    """The exact upload is kept as differences from the base: it cannot be read, says why, and heals with the base."""
+    finished(admin, admin.post("/v1/admin/backup", {}, 202).json()["job"])
+    tensors, _ = parse((FAMILY / "base/model.safetensors").read_bytes())
+    tensor = max((data for _, _, data in tensors.values()), key=len)
+    digest = sha256(tensor)
+    piece = tensor[len(tensor) // 2:len(tensor) // 2 + 4096]
+    path = file_with(published, piece)
+    flip(path, 8 * path.read_bytes().index(piece) + 777)
+    result = scrub(admin)
+    (damaged,) = result["damaged"]
+    assert damaged["object"] == digest and damaged["versions"] == ["acme/chat@1"] and damaged["bases"] == ["base"]
+    exact = VERSION + "/checkpoint/model.safetensors?fidelity=exact"
+    assert digest in admin.problem("GET", exact, 500, "object_damaged")["detail"]
+    if heal == "upload":
+        admin.push_base("again", FAMILY / "base")
+    else:
+        assert scrub(admin, repair_from=".")["repaired"] == 1
+    assert admin.get(exact).content == (FAMILY / "kjv/model.safetensors").read_bytes()
+    assert scrub(admin)["clean"]
 
 
 def test_no_wrong_byte_is_served_and_every_flip_is_found(published, admin, start, tmp_path):

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import re
 import threading
 
 import pytest
@@ -230,6 +231,42 @@ def test_a_client_that_leaves_gives_its_blocks_back(api):
     events.close()
     api.wait_idle()
     wait_until(lambda: sum(s["cancelled"] for s in api.serving()) == cancelled + 1, "a cancelled request")
+
+
+def test_metrics_tell_what_the_engine_does(served, api):
+    def read():
+        text = requests.get(api.url + "/metrics", timeout=PATIENCE).text
+        rows = re.findall(r'^(\w+)(\{[^}]*\})? (\S+)$', text, re.MULTILINE)
+        return {name + labels: float(value) for name, labels, value in rows}
+
+    before = read()
+    usage = api.complete("kjv/model", PROMPT, max_tokens=9)["usage"]
+    api.error(404, model="kjv/nothing", prompt=PROMPT)
+    events = api.stream("kjv/model", PROMPT, max_tokens=400)
+    next(events)
+    during = read()
+    assert during['signum_engine_requests_running{base="base"}'] == 1
+    assert during['signum_engine_kv_blocks{base="base",state="used"}'] > 0
+    events.close()
+    api.wait_idle()
+    after = read()
+    grown = {name: value - before.get(name, 0) for name, value in after.items()}
+    assert grown['signum_engine_prompt_tokens_total{base="base"}'] == 2 * usage["prompt_tokens"]
+    assert grown['signum_engine_generation_tokens_total{base="base"}'] >= 10
+    assert grown['signum_engine_requests_total{base="base",finish="length"}'] == 1
+    assert grown['signum_engine_requests_total{base="base",finish="cancelled"}'] == 1
+    assert grown['signum_engine_time_to_first_token_seconds_count{base="base"}'] == 2
+    assert grown['signum_engine_inter_token_seconds_count{base="base"}'] == \
+        grown['signum_engine_generation_tokens_total{base="base"}'] - 2
+    assert grown['signum_engine_request_seconds_count{base="base"}'] == 2
+    assert grown['signum_http_requests_total{route="/v1/completions",status="404"}'] == 1
+    assert grown['signum_http_requests_total{route="/v1/completions",status="200"}'] >= 1
+    assert after['signum_engine_requests_running{base="base"}'] == after['signum_engine_requests_waiting{base="base"}'] == 0
+    assert after['signum_engine_kv_blocks{base="base",state="used"}'] == 0 < after[
+        'signum_engine_kv_blocks{base="base",state="free"}']
+    assert after['signum_node_loads_total{source="registry"}'] >= 6
+    assert after["signum_node_downloaded_bytes_total"] > sum(v["sizes"]["delta"] for v in served.family.versions.values())
+    assert after["signum_node_evictions_total"] == after["signum_node_guests"] == 0
 
 
 # ---- what it refuses

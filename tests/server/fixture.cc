@@ -66,8 +66,7 @@ void Service::StartWorker() {
   options.tmp_directory = parts_->registry->TmpDirectory();
   options.state_directory = parts_->registry->TrainingDirectory();
   options.device = "cpu";
-  const WorkerContext context{app().clock, app().objects, app().catalog, app().uploads,
-                              app().signing_key};
+  const WorkerContext context{app().clock, app().objects, app().catalog, app().uploads, app().keys};
   parts_->worker = Must(Worker::Start(context, options), "worker");
   options_.maintenance.data = directory_;
   parts_->maintenance = Must(Maintenance::Start(app(), options_.maintenance), "maintenance");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -25,6 +26,7 @@ struct CompletionRequest {
   bool echo = false;      // logprobs of the prompt too
   std::vector<std::string> stops;
   bool drop_first_blank = false;
+  std::chrono::steady_clock::time_point asked = std::chrono::steady_clock::now();
 };
 
 struct TokenOutput {

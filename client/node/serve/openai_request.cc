@@ -125,8 +125,8 @@ Result<std::string> ContentOf(const json& message) {
   std::string text;
   if (content != message.end() && content->is_array()) {
     for (const json& part : *content) {
-      if (!part.is_object() || part.value("type", "") != "text" || !part.contains("text") ||
-          !part["text"].is_string()) {
+      const bool typed = part.is_object() && part.contains("type") && part["type"] == "text";
+      if (!typed || !part.contains("text") || !part["text"].is_string()) {
         return BadField("messages", "may hold text alone");
       }
       text += part["text"].get<std::string>();

@@ -51,6 +51,7 @@ class Call {
     SIGNUM_ASSIGN(auto prompts, MakePrompts(request_, found->model));
     for (CompletionRequest& prompt : prompts) {
       prompt.lease = found->lease.Another();
+      prompt.asked = asked_;
       auto completion = std::make_shared<Completion>(std::move(prompt), bell_, request_.stream);
       SIGNUM_TRY(found->model->scheduler->Submit(completion));
       completions_.push_back(std::move(completion));
@@ -90,6 +91,7 @@ class Call {
   Node& node_;
   Serving& serving_;
   const OpenAiRequest request_;
+  const std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
   const std::shared_ptr<NewsBell> bell_ = std::make_shared<NewsBell>();
   std::vector<std::shared_ptr<Completion>> completions_;
   std::unique_ptr<OpenAiAnswer> answer_;

@@ -10,11 +10,31 @@ namespace {
 
 Error Stopping() { return Fail(Errc::kUnavailable, "stopping", "the node is stopping"); }
 
+double SecondsSince(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+RequestEnd EndOf(FinishReason reason, bool cancelled) {
+  if (reason == FinishReason::kStop) return RequestEnd::kStop;
+  if (reason == FinishReason::kLength) return RequestEnd::kLength;
+  return cancelled ? RequestEnd::kCancelled : RequestEnd::kFailed;
+}
+
 }  // namespace
 
-Scheduler::Scheduler(std::unique_ptr<ServeEngine> engine, const SchedulerOptions& options)
+Scheduler::Sequence::Sequence(std::shared_ptr<Completion> whose, uint64_t number)
+    : completion(std::move(whose)),
+      order(number),
+      text(request().model->tokenizer, request().stops),
+      tokens(request().prompt) {
+  if (request().drop_first_blank) text.DropFirstBlank();
+}
+
+Scheduler::Scheduler(std::unique_ptr<ServeEngine> engine, const SchedulerOptions& options,
+                     std::shared_ptr<EngineMetrics> metrics)
     : engine_(std::move(engine)),
       options_(options),
+      metrics_(std::move(metrics)),
       pool_(engine_->options().blocks, engine_->options().block_tokens) {
   Publish();
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
@@ -53,13 +73,13 @@ Result<void> Scheduler::Submit(std::shared_ptr<Completion> completion) {
                   std::to_string(queue_.size()) + " requests are waiting: try again later");
     }
     queue_.push_back(std::move(completion));
-    stats_.queued = queue_.size();
+    ++stats_.queued;
   }
   wake_.notify_one();
   return {};
 }
 
-Scheduler::Stats Scheduler::stats() const {
+EngineStats Scheduler::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;
 }
@@ -68,16 +88,20 @@ void Scheduler::Publish() {
   counted_.running = running_.size();
   counted_.blocks = static_cast<uint64_t>(pool_.total());
   counted_.blocks_used = static_cast<uint64_t>(pool_.used());
-  const std::lock_guard lock(mutex_);
-  counted_.queued = queue_.size();
-  stats_ = counted_;
+  {
+    const std::lock_guard lock(mutex_);
+    counted_.queued = queue_.size() + waiting_.size();
+    stats_ = counted_;
+  }
+  if (metrics_ != nullptr) metrics_->Publish(counted_);
 }
 
 void Scheduler::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     {
       std::unique_lock lock(mutex_);
-      if (running_.empty()) wake_.wait(lock, stop, [this] { return !queue_.empty(); });
+      const bool idle = running_.empty() && waiting_.empty();
+      if (idle) wake_.wait(lock, stop, [this] { return !queue_.empty(); });
     }
     if (stop.stop_requested()) break;
     DropCancelled();
@@ -93,46 +117,53 @@ void Scheduler::Run(const std::stop_token& stop) {
 
 void Scheduler::TakeIn() {
   while (running_.size() < options_.max_sequences) {
-    std::shared_ptr<Completion> next;
-    {
-      const std::lock_guard lock(mutex_);
-      if (queue_.empty()) return;
-      next = queue_.front();
-    }
-    if (!Begin(next)) return;  // waits until blocks are free
-    const std::lock_guard lock(mutex_);
-    queue_.pop_front();
+    if (waiting_.empty() && !TakeFromQueue()) return;
+    if (!Place()) return;  // waits until blocks are free
   }
 }
 
-// The root of its blocks' keys is the delta's digest: another generation has another. A prompt that
-// is scored is computed whole, so its blocks are its own.
-bool Scheduler::Begin(const std::shared_ptr<Completion>& completion) {
-  const CompletionRequest& request = completion->request();
-  const bool scores = request.echo && request.logprobs >= 0;
+bool Scheduler::TakeFromQueue() {
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty()) return false;
+  waiting_.emplace_back(std::move(queue_.front()), taken_++);
+  queue_.pop_front();
+  counted_.prompt_tokens += waiting_.back().tokens.size();
+  return true;
+}
+
+// Gives the first that waits blocks for its tokens, where that leaves one for each that runs. The
+// root of the blocks' keys is the delta's digest: another generation has another. A prompt that is
+// scored is computed whole, so its blocks are its own.
+bool Scheduler::Place() {
+  Sequence& next = waiting_.front();
+  const CompletionRequest& request = next.request();
+  const bool fresh = next.tokens.size() == request.prompt.size();
   const std::string root =
-      request.model->fingerprint + (scores ? "#" + std::to_string(++scored_) : "");
-  SequenceBlocks blocks(pool_, root);
-  const auto there = blocks.Begin(request.prompt, Capacity(request));
-  if (!there) return false;
-  counted_.prefix_tokens += static_cast<uint64_t>(*there);
-  Sequence sequence{completion, std::move(blocks),
-                    TextStream(request.model->tokenizer, request.stops), request.prompt, *there};
-  if (request.drop_first_blank) sequence.text.DropFirstBlank();
+      request.model->fingerprint + (next.scores_prompt() ? "#" + std::to_string(++scored_) : "");
+  next.blocks.emplace(pool_, root);
+  const auto there = next.blocks->Begin(next.tokens, static_cast<int64_t>(next.tokens.size()));
+  if (!there || pool_.available() < static_cast<int64_t>(running_.size())) {
+    next.blocks.reset();
+    return false;
+  }
+  if (fresh) counted_.prefix_tokens += static_cast<uint64_t>(*there);
+  next.computed = *there;
   const auto same = std::find_if(running_.begin(), running_.end(), [&](const Sequence& other) {
     return other.request().model->weights == request.model->weights;
   });
-  running_.insert(same, std::move(sequence));
+  running_.splice(same, waiting_, waiting_.begin());
   return true;
 }
 
 void Scheduler::DropCancelled() {
-  for (Sequence& sequence : running_) {
-    if (!sequence.completion->cancelled()) continue;
-    ++counted_.cancelled;
-    End(sequence, FinishReason::kFailed);
+  for (std::list<Sequence>* sequences : {&running_, &waiting_}) {
+    for (Sequence& sequence : *sequences) {
+      if (!sequence.completion->cancelled()) continue;
+      ++counted_.cancelled;
+      End(sequence, FinishReason::kFailed);
+    }
+    std::erase_if(*sequences, [](const Sequence& sequence) { return sequence.ended; });
   }
-  std::erase_if(running_, [](const Sequence& sequence) { return sequence.ended; });
   std::vector<std::shared_ptr<Completion>> gone;
   {
     const std::lock_guard lock(mutex_);
@@ -143,10 +174,41 @@ void Scheduler::DropCancelled() {
     });
   }
   counted_.cancelled += gone.size();
-  for (const auto& completion : gone) completion->Finish(FinishReason::kFailed, "");
+  for (const auto& completion : gone) {
+    completion->Finish(FinishReason::kFailed, "");
+    if (metrics_ != nullptr)
+      metrics_->Ended(RequestEnd::kCancelled, SecondsSince(completion->request().asked));
+  }
 }
 
 // ---- a step
+
+// Blocks for the tokens there are, the oldest first; where there are none, the youngest gives its
+// own. The oldest always gets what it needs: alone it fits, or it would not have been accepted.
+void Scheduler::ReserveBlocks() {
+  std::vector<std::list<Sequence>::iterator> by_age;
+  for (auto it = running_.begin(); it != running_.end(); ++it) by_age.push_back(it);
+  std::sort(by_age.begin(), by_age.end(),
+            [](const auto& a, const auto& b) { return a->order < b->order; });
+  for (size_t i = 0; i < by_age.size();) {
+    if (by_age[i]->blocks->Grow(static_cast<int64_t>(by_age[i]->tokens.size()))) {
+      ++i;
+      continue;
+    }
+    Preempt(by_age.back());
+    by_age.pop_back();
+  }
+}
+
+void Scheduler::Preempt(std::list<Sequence>::iterator victim) {
+  victim->blocks.reset();
+  victim->computed = 0;
+  ++counted_.preempted;
+  const auto younger = std::find_if(waiting_.begin(), waiting_.end(), [&](const Sequence& other) {
+    return other.order > victim->order;
+  });
+  waiting_.splice(younger, running_, victim);
+}
 
 // Those that decode have a row each; what is left goes to prompts. What does not fit waits.
 void Scheduler::Plan() {
@@ -164,9 +226,10 @@ void Scheduler::Plan() {
 }
 
 void Scheduler::Step() {
+  ReserveBlocks();
   Plan();
   std::vector<SequenceStep> steps;
-  for (const Sequence& sequence : running_) {
+  for (Sequence& sequence : running_) {
     if (sequence.planned == 0) continue;
     SequenceStep step;
     step.weights = sequence.request().model->weights.get();
@@ -174,10 +237,11 @@ void Scheduler::Step() {
         std::span(sequence.tokens)
             .subspan(static_cast<size_t>(sequence.computed), static_cast<size_t>(sequence.planned));
     step.position = sequence.computed;
-    step.blocks = sequence.blocks.table();
+    step.blocks = sequence.blocks->table();
     const bool last =
         sequence.computed + sequence.planned == static_cast<int64_t>(sequence.tokens.size());
-    step.logits_from = sequence.scores_prompt() ? 0 : sequence.planned - (last ? 1 : 0);
+    sequence.scoring = sequence.scores_prompt();
+    step.logits_from = sequence.scoring ? 0 : sequence.planned - (last ? 1 : 0);
     steps.push_back(step);
     counted_.rows += static_cast<uint64_t>(sequence.planned);
   }
@@ -193,10 +257,10 @@ void Scheduler::Deliver(std::vector<std::span<const float>> logits) {
     if (sequence.planned == 0) continue;
     const int64_t begin = sequence.computed;
     sequence.computed += std::exchange(sequence.planned, 0);
-    sequence.blocks.Filled(
+    sequence.blocks->Filled(
         std::span(sequence.tokens).first(static_cast<size_t>(sequence.computed)));
     const bool last = sequence.computed == static_cast<int64_t>(sequence.tokens.size());
-    if (sequence.scores_prompt()) {
+    if (sequence.scoring) {
       for (int64_t at = begin; at + 1 < sequence.computed; ++at) ScorePrompt(sequence, at, *row++);
       if (!last) ScorePrompt(sequence, sequence.computed - 1, *row++);
     }
@@ -208,7 +272,8 @@ void Scheduler::Deliver(std::vector<std::span<const float>> logits) {
 // The logits at `at` say how likely the next token of the prompt was.
 void Scheduler::ScorePrompt(Sequence& sequence, int64_t at, std::span<const float> logits) {
   const auto next = static_cast<size_t>(at) + 1;
-  if (next >= sequence.request().prompt.size()) return;
+  if (at < sequence.scored || next >= sequence.request().prompt.size()) return;
+  sequence.scored = at + 1;
   TokenOutput output;
   output.token = sequence.request().prompt[next];
   output.logprob = LogprobOf(logits, output.token);
@@ -231,23 +296,41 @@ void Scheduler::Draw(Sequence& sequence, std::span<const float> logits) {
   const bool end = request.model->end_tokens.contains(output.token);
   if (!end) output.text = sequence.text.Push(output.token);
   sequence.tokens.push_back(output.token);
-  ++counted_.tokens;
+  CountToken(sequence);
   sequence.completion->Push(std::move(output));
   if (end || sequence.text.stopped()) return End(sequence, FinishReason::kStop);
   if (drawn + 1 >= request.max_tokens) End(sequence, FinishReason::kLength);
+}
+
+void Scheduler::CountToken(Sequence& sequence) {
+  ++counted_.tokens;
+  if (metrics_ == nullptr) return;
+  if (sequence.last_token) {
+    metrics_->NextToken(SecondsSince(*sequence.last_token));
+  } else {
+    metrics_->FirstToken(SecondsSince(sequence.request().asked));
+  }
+  sequence.last_token = std::chrono::steady_clock::now();
 }
 
 // ---- out
 
 void Scheduler::End(Sequence& sequence, FinishReason reason, std::optional<Error> error) {
   sequence.ended = true;
+  sequence.blocks.reset();
   ++counted_.finished;
+  if (metrics_ != nullptr) {
+    metrics_->Ended(EndOf(reason, sequence.completion->cancelled()),
+                    SecondsSince(sequence.request().asked));
+  }
   sequence.completion->Finish(reason, sequence.text.Finish(), std::move(error));
 }
 
 void Scheduler::EndAll(const Error& error) {
-  for (Sequence& sequence : running_) End(sequence, FinishReason::kFailed, error);
-  running_.clear();
+  for (std::list<Sequence>* sequences : {&running_, &waiting_}) {
+    for (Sequence& sequence : *sequences) End(sequence, FinishReason::kFailed, error);
+    sequences->clear();
+  }
   std::deque<std::shared_ptr<Completion>> waiting;
   {
     const std::lock_guard lock(mutex_);

@@ -68,7 +68,8 @@ Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(Registry& registry,
   SIGNUM_ASSIGN(base->checkpoint, store_.Obtain(registry, name, digest));
   SIGNUM_ASSIGN(base->weights, BaseWeights::Open(*backend_, SourcesOf(base->checkpoint)));
   SIGNUM_ASSIGN(auto engine, MakeEngine(base->weights));
-  base->scheduler = std::make_unique<Scheduler>(std::move(engine), options_.scheduler);
+  base->scheduler =
+      std::make_unique<Scheduler>(std::move(engine), options_.scheduler, metrics_.ForBase(name));
   SIGNUM_ASSIGN(auto weights, TenantWeights::OfBase(base->weights));
   SIGNUM_ASSIGN(auto model, MakeServedModel(std::move(weights)));
   model->name = name;
@@ -142,7 +143,7 @@ std::vector<Serving::BaseStats> Serving::stats() const {
 nlohmann::json Serving::StatsDocument() const {
   nlohmann::json out = nlohmann::json::array();
   for (const BaseStats& base : stats()) {
-    const Scheduler::Stats& s = base.scheduler;
+    const EngineStats& s = base.scheduler;
     out.push_back({{"base", base.name},
                    {"running", s.running},
                    {"queued", s.queued},
@@ -152,6 +153,7 @@ nlohmann::json Serving::StatsDocument() const {
                    {"rows", s.rows},
                    {"tokens", s.tokens},
                    {"prefix_tokens", s.prefix_tokens},
+                   {"preempted", s.preempted},
                    {"blocks", s.blocks},
                    {"blocks_used", s.blocks_used}});
   }

@@ -44,9 +44,12 @@ class Serving {
 
   struct BaseStats {
     std::string name;
-    Scheduler::Stats scheduler;
+    EngineStats scheduler;
   };
   std::vector<BaseStats> stats() const;
+  // For all requests that are answered, engines or not.
+  ServingMetrics& metrics() { return metrics_; }
+  std::string MetricsText() const { return metrics_.Text(); }
   // The same for GET /v1/residency.
   nlohmann::json StatsDocument() const;
 
@@ -68,6 +71,7 @@ class Serving {
 
   const ServingOptions options_;
   const std::unique_ptr<ops::Backend> backend_;
+  ServingMetrics metrics_;
   std::mutex loading_;  // held while a base is fetched and opened
   BaseStore store_;
   mutable std::mutex mutex_;

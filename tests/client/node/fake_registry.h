@@ -109,6 +109,11 @@ class FakeRegistry {
     faults_.push_back(std::move(fault));
   }
 
+  void Mend() {
+    const std::lock_guard lock(mutex_);
+    faults_.clear();
+  }
+
   // The next answers to watch, or of live for a tenant, are this status with a Retry-After.
   void RefuseWatch(int status, int seconds) {
     const std::lock_guard lock(mutex_);
@@ -158,18 +163,21 @@ class FakeRegistry {
                                    std::string etag) {
     http::Response response;
     size_t begin = 0;
+    size_t last = delta.size() - 1;
     const std::string range(request.Header("range"));
-    const bool ranged = range.starts_with("bytes=") && request.Header("if-range") == etag;
+    const std::string_view condition = request.Header("if-range");
+    const bool ranged = range.starts_with("bytes=") && (condition.empty() || condition == etag);
     if (ranged) {
+      const size_t dash = range.find('-');
       begin = std::stoull(range.substr(6));
+      if (dash + 1 < range.size()) last = std::stoull(range.substr(dash + 1));
       response.status = 206;
-      response.Set("Content-Range", "bytes " + std::to_string(begin) + "-" +
-                                        std::to_string(delta.size() - 1) + "/" +
-                                        std::to_string(delta.size()));
+      response.Set("Content-Range", "bytes " + std::to_string(begin) + "-" + std::to_string(last) +
+                                        "/" + std::to_string(delta.size()));
     }
     response.Set("ETag", std::move(etag));
     response.Set("Accept-Ranges", "bytes");
-    response.body = delta.substr(begin);
+    response.body = delta.substr(begin, last + 1 - begin);
     return response;
   }
 

@@ -59,6 +59,19 @@ TEST_F(TargetsTest, HandsOutEachWishOnce) {
   EXPECT_FALSE(TakeNow());
 }
 
+TEST_F(TargetsTest, WhatIsListedIsTakenWhenSomebodyAsks) {
+  targets_.Sync("acme", {Wish("chat", 1), Wish("draw", 1)}, Millis{0}, true);
+  EXPECT_FALSE(TakeNow());
+  EXPECT_TRUE(targets_.Demand("acme", "chat"));
+  EXPECT_EQ(TakeNow()->model, "chat");
+  EXPECT_FALSE(TakeNow());
+  targets_.Want(Wish("draw", 2), Millis{0}, true);
+  EXPECT_EQ(targets_.Find("acme", "draw")->state, TargetState::kListed);
+  targets_.Applied(Wish("chat", 1), [] {});
+  targets_.Want(Wish("chat", 2), Millis{0}, true);  // it is in use: the new one is fetched
+  EXPECT_EQ(TakeNow()->version, 2u);
+}
+
 TEST_F(TargetsTest, WrongBytesAreTriedABoundedNumberOfTimes) {
   targets_.Want(Wish("chat", 1));
   int tries = 0;

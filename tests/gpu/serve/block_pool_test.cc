@@ -91,5 +91,19 @@ TEST(SequenceBlocks, TakesNothingWhereThereAreTooFew) {
   EXPECT_EQ(second.Begin(Count(0, 8), 12), 4);  // as if it had not tried
 }
 
+TEST(SequenceBlocks, GrowsAsFarAsThereAreBlocks) {
+  BlockPool pool(4, 4);
+  SequenceBlocks first(pool, "delta");
+  ASSERT_EQ(first.Begin(Count(0, 5), 5), 0);
+  EXPECT_TRUE(first.Grow(8));
+  EXPECT_EQ(first.table().size(), 2U);
+  EXPECT_TRUE(first.Grow(9));
+  EXPECT_EQ(first.table().size(), 3U);
+  SequenceBlocks second(pool, "delta");
+  ASSERT_EQ(second.Begin(Count(0, 3), 3), 0);
+  EXPECT_FALSE(first.Grow(13));
+  EXPECT_EQ(first.table().size(), 3U);
+}
+
 }  // namespace
 }  // namespace signum

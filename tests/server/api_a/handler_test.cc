@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "server/lru_cache.h"
+#include "storage/base/lru_cache.h"
 #include "tests/support/result_matchers.h"
 
 namespace signum {

@@ -62,7 +62,8 @@ TEST_F(VersionsTest, AFineTuneBecomesAOneBitDelta) {
   EXPECT_EQ(version["keep_exact"], true);
   EXPECT_EQ(version["error"], nullptr);
   EXPECT_EQ(version["aliases"], json({"latest", "live"}));
-  EXPECT_EQ(version["lineage"], json({{"base", "small"}, {"parent", nullptr}}));
+  EXPECT_EQ(version["lineage"],
+            json({{"base", "small"}, {"parent", nullptr}, {"from_version", nullptr}}));
   EXPECT_EQ(version["sizes"]["upload"], files[0].second.size() + files[1].second.size());
   EXPECT_GT(version["sizes"]["exact"], 0);
   EXPECT_GT(version["ratio"], 1.0);
@@ -108,6 +109,37 @@ TEST_F(VersionsTest, TheExactUploadIsDroppedOnRequest) {
   const auto recipe = ReadAll(**service_.app().objects.Open(*record->recipe), 1 << 20);
   const Recipe parsed = *Recipe::Parse(*recipe);
   EXPECT_FALSE(*service_.app().objects.Has(parsed.Find("model.safetensors")->tensors.front()));
+}
+
+TEST_F(VersionsTest, AnOldVersionIsCompressedAgainWithoutAnUpload) {
+  const json first = PushReady(1);
+  const auto again = [&](const json& body) {
+    return publisher_.Post(std::string(kModel) + "/versions", body);
+  };
+  const Reply accepted = again({{"from_version", 1}, {"method", "none"}, {"codec", "raw"}});
+  ASSERT_EQ(accepted.status, 202) << accepted.body;
+  const json second = WaitForVersion(publisher_, accepted.Json());
+  ASSERT_EQ(second["state"], "ready") << second;
+  EXPECT_EQ(second["codec"], "raw");
+  EXPECT_EQ(second["lineage"]["from_version"], 1);
+  EXPECT_EQ(second["recipe"], first["recipe"]);
+  EXPECT_EQ(second["sizes"]["exact"], 0);
+  EXPECT_EQ(second["sizes"]["upload"], first["sizes"]["upload"]);
+  // Of what is not kept nothing can be made.
+  const json third = WaitForVersion(
+      publisher_, again({{"from_version", 2}, {"method", "none"}, {"keep_exact", false}}).Json());
+  EXPECT_EQ(third["digest"], first["digest"]);
+  EXPECT_EQ(third["recipe"], nullptr);
+  EXPECT_EQ(again({{"from_version", 3}}).Json()["code"], "exact_not_kept");
+  EXPECT_EQ(again({{"from_version", 9}}).Json()["code"], "unknown_version");
+  EXPECT_EQ(again({{"from_version", 1}, {"upload", "u"}}).Json()["code"], "bad_field");
+}
+
+TEST_F(QueuedVersionsTest, AVersionThatIsNotReadyIsNoSource) {
+  PushOne(1);
+  const Reply refused = publisher_.Post(std::string(kModel) + "/versions", {{"from_version", 1}});
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_EQ(refused.Json()["code"], "version_not_ready");
 }
 
 TEST_F(QueuedVersionsTest, RefusesWhatItCannotDoAndNamesTheField) {

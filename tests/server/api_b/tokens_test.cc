@@ -83,7 +83,35 @@ TEST_F(Tokens, KeysAreOpenAndVerifyOurSignatures) {
   EXPECT_EQ(keys[0]["alg"], "ed25519");
   const PublicKey key = PublicKey::FromBase64(keys[0]["public"].get<std::string>()).value();
   EXPECT_EQ(key.Id(), keys[0]["id"]);
-  EXPECT_TRUE(key.Verify("text", service_.app().signing_key.Sign("text")));
+  EXPECT_TRUE(key.Verify("text", service_.app().keys.Current()->Sign("text")));
+}
+
+TEST_F(Tokens, ARotatedKeyIsListedBesideTheOld) {
+  const auto before = admin_.Get("/v1/keys").Json()["keys"][0];
+  const Reply rotated = admin_.Call("POST", "/v1/admin/keys/rotate");
+  ASSERT_EQ(rotated.status, 201) << rotated.body;
+  const auto keys = admin_.Get("/v1/keys").Json()["keys"];
+  ASSERT_EQ(keys.size(), 2u);
+  EXPECT_EQ(keys[0], rotated.Json());
+  EXPECT_EQ(keys[0]["endorsed_by"], before["id"]);
+  EXPECT_TRUE(keys[0]["retired"].is_null());
+  EXPECT_EQ(keys[1]["public"], before["public"]);
+  EXPECT_TRUE(keys[1]["retired"].is_string());
+}
+
+TEST_F(Tokens, ARotatedTokenHasTheRightsOfTheOld) {
+  const auto old = admin_.Post(kTokens, {{"role", "node"}, {"tenant", "acme"}}).Json();
+  const std::string path = kTokens + "/" + old["id"].get<std::string>() + "/rotate";
+  EXPECT_EQ(admin_.Post(path, {{"grace_seconds", 99'999'999}}).Code(), "bad_field");
+  const Reply rotated = admin_.Call("POST", path);
+  ASSERT_EQ(rotated.status, 201) << rotated.body;
+  EXPECT_EQ(rotated.Json()["tenants"], old["tenants"]);
+  const Client with_old(service_.port(), old["token"]);
+  EXPECT_EQ(with_old.Get("/v1/tenants/acme/live").status, 401);
+  const Client with_new(service_.port(), rotated.Json()["token"]);
+  EXPECT_EQ(with_new.Get("/v1/tenants/acme/live").status, 200);
+  EXPECT_EQ(with_new.Call("POST", path).status, 403);
+  EXPECT_EQ(admin_.Call("POST", path).status, 404);
 }
 
 TEST(ParseTime, ReadsRfc3339AndNothingElse) {

@@ -52,6 +52,40 @@ TEST_P(AccountsTest, AuthenticatesWhatItCreated) {
   }
 }
 
+TEST_P(AccountsTest, RotatesATokenAtOnceOrWithGrace) {
+  using std::chrono::seconds;
+  const auto first =
+      accounts_->CreateToken(Role::kNode, {"acme"}, "rack 7", clock_.Now() + 90'000'000);
+  ASSERT_THAT(first, Ok());
+  const auto second = accounts_->RotateToken(first->record.id, seconds(60));
+  ASSERT_THAT(second, Ok());
+  EXPECT_NE(second->record.id, first->record.id);
+  EXPECT_THAT(second->record.tenants, ElementsAre("acme"));
+  EXPECT_EQ(second->record.note, "rack 7");
+  EXPECT_EQ(second->record.expires, first->record.expires);
+  EXPECT_THAT(accounts_->Authenticate(first->secret), Ok());
+  EXPECT_THAT(accounts_->Authenticate(second->secret), Ok());
+  clock_.Advance(std::chrono::seconds(60));
+  EXPECT_THAT(accounts_->Authenticate(first->secret),
+              FailsWith(Errc::kUnauthorized, "bad_token", ""));
+  const auto third = accounts_->RotateToken(second->record.id, seconds(0));
+  ASSERT_THAT(third, Ok());
+  EXPECT_THAT(accounts_->Authenticate(second->secret),
+              FailsWith(Errc::kUnauthorized, "bad_token", ""));
+  EXPECT_THAT(accounts_->Authenticate(third->secret), Ok());
+  EXPECT_THAT(accounts_->RotateToken("0123", seconds(0)),
+              FailsWith(Errc::kNotFound, "unknown_token", ""));
+}
+
+// Grace never lengthens a life.
+TEST_P(AccountsTest, ARotatedTokenStillExpires) {
+  const auto first = accounts_->CreateToken(Role::kAuditor, {}, "", clock_.Now() + 10'000'000);
+  ASSERT_THAT(accounts_->RotateToken(first->record.id, std::chrono::seconds(60)), Ok());
+  clock_.Advance(std::chrono::seconds(10));
+  EXPECT_THAT(accounts_->Authenticate(first->secret),
+              FailsWith(Errc::kUnauthorized, "bad_token", ""));
+}
+
 TEST_P(AccountsTest, StoresNoSecret) {
   const std::string secret = NewSecret(Role::kAdmin, {});
   for (const KeyValue& item : *engine_->Scan("", "\x7f", 1000)) {

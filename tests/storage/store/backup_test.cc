@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "storage/key_ring.h"
 #include "storage/restore.h"
 #include "tests/storage/store/model_store.h"
 
@@ -117,6 +118,22 @@ TEST_F(BackupTest, OldOnesGoAndWhatTheyAloneHad) {
   EXPECT_EQ(BackUp()->id, 5) << "a number is never used again";
 }
 
+// Manifests that a retired key signed are good in the restored store too.
+TEST_F(BackupTest, TheKeysAreInIt) {
+  const auto ring = *KeyRing::Open(*engine_, clock_, Data() / "signing.key");
+  const std::string first = ring->Current()->public_key().Id();
+  ASSERT_THAT(ring->Rotate(), Ok());
+  ASSERT_THAT(BackUp(), Ok());
+  const fs::path restored = out_ / "restored";
+  ASSERT_THAT(RestoreBackup(Backups(), {}, restored), Ok());
+  const auto engine = *OpenRocksEngine((restored / "store").string());
+  const auto again = *KeyRing::Open(*engine, clock_, restored / "signing.key");
+  EXPECT_EQ(again->Current()->public_key().Id(), ring->Current()->public_key().Id());
+  const auto keys = *again->PublicKeys();
+  ASSERT_EQ(keys.size(), 2);
+  EXPECT_EQ(keys[1].Id(), first);
+}
+
 TEST_F(BackupTest, IsOneMomentOfAStoreThatGoesOn) {
   std::atomic<bool> done = false;
   std::thread writing([&] {
@@ -140,6 +157,7 @@ TEST_F(BackupTest, IsOneMomentOfAStoreThatGoesOn) {
 }
 
 TEST_F(BackupTest, OnlyAnEmptyDirectoryIsRestoredInto) {
+  CreateBase("tiny", ModelDirectory("base"));
   Publish("kjv");
   ASSERT_THAT(BackUp(), Ok());
   fs::create_directory(out_ / "full");

@@ -133,7 +133,7 @@ TEST_P(EngineConformance, ReadsRanges) {
 }
 
 TEST_P(EngineConformance, HoldsRangesInMemory) {
-  const std::string bytes = RandomBytes(2 * kBlobChunkBytes + 77, 6);
+  const std::string bytes = RandomBytes((2 << 20) + 77, 6);
   const auto blob = *engine_->OpenBlob(WriteBlob(*engine_, bytes));
   std::string all;
   while (all.size() < bytes.size()) {
@@ -143,9 +143,9 @@ TEST_P(EngineConformance, HoldsRangesInMemory) {
     all += AsText(held->bytes);
   }
   EXPECT_TRUE(all == bytes);
-  const auto held = blob->Hold(kBlobChunkBytes - 3, 2);
+  const auto held = blob->Hold((1 << 20) - 3, 2);
   ASSERT_THAT(held, Ok());
-  EXPECT_EQ(AsText(held->bytes), bytes.substr(kBlobChunkBytes - 3, 2));
+  EXPECT_EQ(AsText(held->bytes), bytes.substr((1 << 20) - 3, 2));
   EXPECT_THAT(blob->Hold(bytes.size(), 1), FailsWith(Errc::kInvalid, "out_of_range", ""));
 }
 

@@ -44,35 +44,6 @@ class ScrubTest : public ModelStoreTest {
   // The record as it is given, past the catalog.
   void PutVersion(const VersionRecord& version);
 
-  // The file of a blob, by what the engine says of it.
-  fs::path FileOfBlob(uint64_t blob) const {
-    for (const EngineFile& file : *engine_->ListFiles()) {
-      if (file.blob == blob) return engine_.directory() / "store" / file.name;
-    }
-    return {};
-  }
-
-  static void Flip(const fs::path& path, uint64_t bit) {
-    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    char byte = 0;
-    file.seekg(static_cast<std::streamoff>(bit / 8)).get(byte);
-    file.seekp(static_cast<std::streamoff>(bit / 8)).put(static_cast<char>(byte ^ (1 << bit % 8)));
-    ASSERT_TRUE(file.good()) << path;
-  }
-
-  // A flip in the middle of the delta's bytes.
-  void DamageDelta(const VersionRecord& version) {
-    uint64_t biggest = 0, blob = 0;
-    for (const EngineFile& file : *engine_->ListFiles()) {
-      if (file.size > biggest && file.size < 400'000 && file.blob) {
-        biggest = file.size;
-        blob = *file.blob;
-      }
-    }
-    ASSERT_EQ((*engine_->OpenBlob(blob))->size(), version.delta ? 300'000 : 0);
-    Flip(FileOfBlob(blob), 8 * 100'000);
-  }
-
   const SigningKey key_ = SigningKey::FromSeed(std::string(32, 'k')).value();
 };
 
@@ -101,7 +72,7 @@ TEST_F(ScrubTest, ADamagedObjectIsQuarantinedAndNamed) {
   CreateBase("tiny", ModelDirectory("base"));
   const VersionRecord version = CreateSigned("acme", "kjv");
   const std::string bytes = Contents(**objects_.Open(*version.delta));
-  DamageDelta(version);
+  Damage(*version.delta);
   const ScrubReport report = Scrub();
   ASSERT_EQ(report.damaged.size(), 1);
   EXPECT_EQ(report.damaged[0].digest, *version.delta);
@@ -127,7 +98,7 @@ TEST_F(ScrubTest, DamageBehindTheCacheIsFound) {
   const VersionRecord version = CreateSigned("acme", "kjv");
   const auto delta = *objects_.Open(*version.delta);
   for (uint64_t at = 0; at < delta->size();) at += delta->Hold(at, 1 << 20)->bytes.size();
-  DamageDelta(version);
+  Damage(*version.delta);
   EXPECT_THAT(objects_.Verify(*version.delta), Ok());
   const ScrubReport report = Scrub();
   ASSERT_EQ(report.damaged.size(), 1);
@@ -140,7 +111,7 @@ TEST_F(ScrubTest, AReadFindsDamageToo) {
   CreateBase("tiny", ModelDirectory("base"));
   const VersionRecord version = CreateSigned("acme", "kjv");
   const std::string bytes = Contents(**objects_.Open(*version.delta));
-  DamageDelta(version);
+  Damage(*version.delta);
   engine_.Reopen();
   const ObjectStore objects(*engine_);
   const auto opened = objects.Open(*version.delta);
@@ -155,6 +126,17 @@ TEST_F(ScrubTest, AReadFindsDamageToo) {
   EXPECT_TRUE(Contents(**opened) == bytes);
 }
 
+TEST_F(ScrubTest, AHoldFindsDamageToo) {
+  CreateBase("tiny", ModelDirectory("base"));
+  const VersionRecord version = CreateSigned("acme", "kjv");
+  const auto opened = objects_.Open(*version.delta);
+  ASSERT_THAT(opened, Ok());
+  Damage(*version.delta);
+  EXPECT_THAT((*opened)->Hold(150'000, 1000),
+              FailsWith(Errc::kCorrupt, "object_damaged", version.delta->Text()));
+  EXPECT_EQ(objects_.damaged(), 1);
+}
+
 TEST_F(ScrubTest, DamageToABaseTouchesItsVersions) {
   CreateBase("tiny", ModelDirectory("base"));
   CreateSigned("acme", "kjv");
@@ -167,6 +149,15 @@ TEST_F(ScrubTest, DamageToABaseTouchesItsVersions) {
   EXPECT_EQ(report.damaged[0].why, "missing");
   EXPECT_EQ(report.damaged[0].bases, std::vector<std::string>{"tiny"});
   EXPECT_EQ(report.damaged[0].versions, (std::vector<std::string>{"acme/kjv@1", "acme/pysrc@1"}));
+}
+
+TEST_F(ScrubTest, ARetiredKeysManifestIsGood) {
+  CreateBase("tiny", ModelDirectory("base"));
+  CreateSigned("acme", "kjv");
+  const Accounts accounts(*engine_, clock_);
+  const SigningKey newer = SigningKey::FromSeed(std::string(32, 'n')).value();
+  const std::vector<PublicKey> keys{newer.public_key(), key_.public_key()};
+  EXPECT_TRUE(ScrubStore({*engine_, objects_, catalog_, accounts, keys}, {})->clean());
 }
 
 TEST_F(ScrubTest, AManifestOfAnotherKeyIsFound) {
@@ -217,7 +208,7 @@ TEST_F(ScrubTest, RepairsFromAnotherStore) {
   const auto other_engine = NewMemoryEngine();
   ObjectStore other(*other_engine);
   ASSERT_THAT(other.Put(AsBytes(bytes)), Ok());
-  DamageDelta(version);
+  Damage(*version.delta);
   ScrubReport report = Scrub();
   ASSERT_THAT(RepairObjects(objects_, other, report), Ok());
   EXPECT_TRUE(report.damaged[0].repaired);
@@ -243,13 +234,13 @@ TEST_F(ScrubTest, EveryBitFlipIsFound) {
     const EngineFile& file = files[random() % files.size()];
     const uint64_t bit = random() % (8 * file.size);
     const fs::path path = engine_.directory() / "store" / file.name;
-    Flip(path, bit);
+    FlipBit(path, bit);
     EXPECT_THAT(engine_->VerifyFile(file, {}), FailsWith(Errc::kCorrupt, "file_damaged", file.name))
         << "bit " << bit;
     if (i == 0) {
       EXPECT_FALSE(ScrubStore(context, {})->clean());
     }
-    Flip(path, bit);
+    FlipBit(path, bit);
     EXPECT_THAT(engine_->VerifyFile(file, {}), Ok());
   }
 }

@@ -15,10 +15,20 @@ const fs::path kModels = fs::path(SIGNUM_TEST_DATA) / "tiny-llama";
 
 class StoredCheckpointTest : public ::testing::TestWithParam<EngineKind> {
  protected:
-  IngestedCheckpoint Ingest(const std::string& name) {
+  IngestedBase Ingest(const std::string& name) {
     const auto checkpoint = Checkpoint::OpenDirectory(kModels / name);
     EXPECT_THAT(checkpoint, Ok());
-    auto ingested = IngestCheckpoint(objects_, **checkpoint, {});
+    auto ingested = IngestBase(objects_, **checkpoint, {});
+    EXPECT_THAT(ingested, Ok());
+    return ingested.has_value() ? *std::move(ingested) : IngestedBase();
+  }
+  std::shared_ptr<const StoredCheckpoint> Open(const IngestedCheckpoint& ingested) {
+    auto stored = StoredCheckpoint::Open(objects_, ingested.recipe_digest);
+    EXPECT_THAT(stored, Ok());
+    return *std::move(stored);
+  }
+  IngestedCheckpoint IngestTune(const Checkpoint& checkpoint, const CheckpointSource& base) {
+    auto ingested = IngestFineTune(objects_, checkpoint, base, {});
     EXPECT_THAT(ingested, Ok());
     return ingested.has_value() ? *std::move(ingested) : IngestedCheckpoint();
   }
@@ -54,10 +64,10 @@ TEST_P(StoredCheckpointTest, GivesEveryTensorBack) {
 }
 
 TEST_P(StoredCheckpointTest, StoresEqualPiecesOnce) {
-  const IngestedCheckpoint base = Ingest("base");
+  const IngestedBase base = Ingest("base");
   EXPECT_GT(base.stored_bytes, 6'000'000);
-  EXPECT_TRUE(*objects_.Has(base.base_manifest_digest));
-  EXPECT_EQ(base.base_manifest_digest, base.hashed.BaseDigest());
+  EXPECT_TRUE(*objects_.Has(base.manifest_digest));
+  EXPECT_EQ(base.manifest_digest, base.hashed.BaseDigest());
   const size_t blobs = engine_->ListBlobs()->size();
   const IngestedCheckpoint again = Ingest("base");
   EXPECT_EQ(again.stored_bytes, 0);
@@ -71,7 +81,7 @@ TEST_P(StoredCheckpointTest, StoresEqualPiecesOnce) {
 TEST_P(StoredCheckpointTest, CountsProgressToTheTotal) {
   const auto checkpoint = *Checkpoint::OpenDirectory(kModels / "base");
   uint64_t last = 0;
-  const auto ingested = IngestCheckpoint(objects_, *checkpoint, [&](uint64_t done) {
+  const auto ingested = IngestBase(objects_, *checkpoint, [&](uint64_t done) {
     EXPECT_GE(done, last);
     last = done;
     return true;
@@ -85,7 +95,7 @@ TEST_P(StoredCheckpointTest, CountsProgressToTheTotal) {
 TEST_P(StoredCheckpointTest, StopsWhenAskedAndGoesOnAfter) {
   const auto checkpoint = *Checkpoint::OpenDirectory(kModels / "base");
   const auto stopped =
-      IngestCheckpoint(objects_, *checkpoint, [](uint64_t done) { return done < 5'000'000; });
+      IngestBase(objects_, *checkpoint, [](uint64_t done) { return done < 5'000'000; });
   EXPECT_THAT(stopped, FailsWith(Errc::kCancelled, "cancelled", ""));
   const IngestedCheckpoint ingested = Ingest("base");
   EXPECT_THAT(StoredCheckpoint::Open(objects_, ingested.recipe_digest), Ok());
@@ -116,6 +126,31 @@ TEST_P(StoredCheckpointTest, SaysWhatIsMissingOrWrong) {
     if (tensor.has_error() && tensor.error().reason == "bad_recipe") refused = true;
   }
   EXPECT_TRUE(refused);  // a tensor under the name of another of another size
+}
+
+TEST_P(StoredCheckpointTest, AFineTuneTakesHalfAndComesBack) {
+  const auto base = Open(Ingest("base"));
+  for (const std::string name : {"kjv", "pysrc", "sqlite"}) {
+    const auto original = *Checkpoint::OpenDirectory(kModels / name);
+    const IngestedCheckpoint ingested = IngestTune(*original, *base);
+    EXPECT_LT(ingested.stored_bytes, ingested.hashed.recipe.TotalBytes() * 52 / 100) << name;
+    const auto stored = Open(ingested);
+    for (const CheckpointFile& file : original->files()) {
+      EXPECT_TRUE(Contents(**stored->OpenFile(file.path)) == Contents(*file.bytes)) << file.path;
+    }
+    for (size_t i = 0; i < stored->tensors().size(); ++i) {
+      EXPECT_EQ(Sha256::Of(AsBytes(Contents(**stored->Open(i)))), stored->KnownDigest(i));
+    }
+    EXPECT_EQ(IngestTune(*original, *base).stored_bytes, 0);  // again: it is there
+  }
+}
+
+TEST_P(StoredCheckpointTest, WhatTheBaseHasCostsNothing) {
+  const auto base = Open(Ingest("base"));
+  const size_t blobs = engine_->ListBlobs()->size();
+  const auto same = *Checkpoint::OpenDirectory(kModels / "base");
+  EXPECT_EQ(IngestTune(*same, *base).stored_bytes, 0);
+  EXPECT_EQ(engine_->ListBlobs()->size(), blobs);
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, StoredCheckpointTest, ::testing::Values(kMemory, kRocks),

@@ -73,7 +73,10 @@ TEST(OpenAiRequest, NamesTheFieldThatIsWrong) {
                 FailsWith(Errc::kInvalid, "bad_request", field));
   }
   for (const char* body : {R"("messages":[])", R"("messages":[{"role":"user"}])",
-                           R"("messages":[{"role":"user","content":[{"type":"image_url"}]}])"}) {
+                           R"("messages":[{"role":"user","content":[{"type":"image_url"}]}])",
+                           R"("messages":[{"role":"user","content":[{"type":5,"text":"a"}]}])",
+                           R"("messages":[{"role":"user","content":[{"type":"text","text":1}]}])",
+                           R"("messages":[7])", R"("messages":{})"}) {
     EXPECT_THAT(ParseOpenAiRequest(std::string("{\"model\":\"a/b\",") + body + "}", true),
                 FailsWith(Errc::kInvalid, "bad_request", "messages"));
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -10,7 +11,7 @@ namespace signum {
 
 // The `capacity` values last used, shared with whoever still holds one. Thread-safe; two threads
 // that miss at once both make the value, and the later Insert wins.
-template <class Key, class Value>
+template <class Key, class Value, class Hash = std::hash<Key>>
 class LruCache {
  public:
   explicit LruCache(size_t capacity) : capacity_(capacity) {}
@@ -42,7 +43,7 @@ class LruCache {
   const size_t capacity_;
   std::mutex mutex_;
   Order order_;  // most recently used first
-  std::unordered_map<Key, typename Order::iterator> index_;
+  std::unordered_map<Key, typename Order::iterator, Hash> index_;
 };
 
 }  // namespace signum
