@@ -404,6 +404,10 @@ Result<std::string> Registry::SavingsCsv(const std::string& by) {
 
 Result<json> Registry::AuditLog() { return GetList("/v1/audit/log", "entries"); }
 
+Result<json> Registry::StartMaintenance(const std::string& kind, const json& request) {
+  return SendJson({.method = "POST", .path = "/v1/admin/" + kind, .body = request.dump()});
+}
+
 Result<json> Registry::CreateToken(const json& spec) {
   return SendJson({.method = "POST", .path = "/v1/admin/tokens", .body = spec.dump()});
 }

@@ -131,6 +131,8 @@ class Registry {
   Result<nlohmann::json> Savings(const std::string& by);
   Result<std::string> SavingsCsv(const std::string& by);
   Result<nlohmann::json> AuditLog();
+  // Queues a job of the store itself: `kind` is gc, scrub or backup. Returns {job, url}.
+  Result<nlohmann::json> StartMaintenance(const std::string& kind, const nlohmann::json& request);
   Result<nlohmann::json> CreateToken(const nlohmann::json& spec);
   Result<nlohmann::json> ListTokens();
   Result<void> RevokeToken(const std::string& id);

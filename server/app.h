@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <filesystem>
 #include <string>
 
 #include "server/http/router.h"
@@ -34,6 +35,7 @@ struct App {
   KeyRing& keys;
   Metrics& metrics;
   bool auth = true;                    // false: --no-auth, everyone is an admin
+  std::filesystem::path backup_dir{};  // below which backups may lie; empty: nowhere
   bool node_certificates = false;      // nodes' tokens work with a client certificate alone
   std::atomic<bool> draining = false;  // set when the server begins to stop: /readyz answers 503
   std::atomic<const http::Server*> server = nullptr;  // once it runs: what /metrics asks
@@ -46,14 +48,17 @@ void AddBaseRoutes(http::Router& router, App& app);     // bases_api
 void AddVersionRoutes(http::Router& router, App& app);  // versions_api: create, list, get, delete
 void AddArtifactRoutes(http::Router& router,
                        App& app);  // artifacts_api: delta, manifest, checkpoint, blobs
-void AddAliasRoutes(http::Router& router, App& app);  // aliases_api
-void AddJobRoutes(http::Router& router, App& app);    // jobs_api
-void AddLiveRoutes(http::Router& router, App& app);   // live_api: live, tenants, models
-void AddWatchRoutes(http::Router& router, App& app);  // watch_api: long poll and events
-void AddNodeRoutes(http::Router& router, App& app);   // nodes_api
-void AddAuditRoutes(http::Router& router, App& app);  // audit_api
-void AddTokenRoutes(http::Router& router, App& app);  // tokens_api
-void AddKeyRoutes(http::Router& router, App& app);    // keys_api: what manifests are signed with
+void AddAliasRoutes(http::Router& router, App& app);   // aliases_api
+void AddJobRoutes(http::Router& router, App& app);     // jobs_api
+void AddLiveRoutes(http::Router& router, App& app);    // live_api: live, tenants, models
+void AddWatchRoutes(http::Router& router, App& app);   // watch_api: long poll and events
+void AddNodeRoutes(http::Router& router, App& app);    // nodes_api
+void AddAuditRoutes(http::Router& router, App& app);   // audit_api
+void AddTokenRoutes(http::Router& router, App& app);   // tokens_api: admin tokens
+void AddKeyRoutes(http::Router& router, App& app);     // keys_api: what manifests are signed with
+void AddTenantRoutes(http::Router& router, App& app);  // tenants_api: admin tenants
+void AddMaintenanceRoutes(http::Router& router,
+                          App& app);  // maintenance_api: gc, scrub, backups
 void AddOperationRoutes(http::Router& router,
                         App& app);  // operation_api: health, metrics, openapi, /
 

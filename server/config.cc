@@ -17,6 +17,8 @@ struct RawFlags {
   std::string data, listen = "127.0.0.1:8080", port_file, log = "json", upload_expiry = "24h";
   std::string header_timeout = "15s", body_timeout = "30s";
   std::string roles = "api,worker";
+  std::string gc_every = "10m", gc_grace = "1h", scrub_every = "7d", backup_dir, restore;
+  std::string restore_at;
   bool no_auth = false;
   int64_t drain_seconds = 30;
 };
@@ -113,6 +115,25 @@ void AddWorkOptions(CLI::App& app, RawFlags& raw, Config& config) {
       ->capture_default_str();
 }
 
+void AddUpkeepOptions(CLI::App& app, RawFlags& raw, Config& config) {
+  AddOption(app, "--gc-every", raw.gc_every, "How often garbage is collected; off: by request only")
+      ->capture_default_str();
+  AddOption(app, "--gc-grace", raw.gc_grace, "How long what nothing names is kept")
+      ->capture_default_str();
+  AddOption(app, "--scrub-every", raw.scrub_every,
+            "How often all that is stored is read and checked; off: by request only")
+      ->capture_default_str();
+  AddOption(app, "--scrub-rate", config.scrub_rate,
+            "Bytes a second that a scrub by itself reads; 0: no limit")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  AddOption(app, "--backup-dir", raw.backup_dir,
+            "Directory below which backups may be written; without it there are none by request");
+  AddOption(app, "--restore", raw.restore,
+            "Put the newest backup of this directory into --data, which is empty or new, and end");
+  AddOption(app, "--at", raw.restore_at, "With --restore: the backup of this number");
+}
+
 // "90s", "30m", "24h", "7d".
 Result<std::chrono::seconds> ParseDuration(std::string_view flag, std::string_view text) {
   int64_t number = 0;
@@ -129,6 +150,29 @@ Result<std::chrono::seconds> ParseDuration(std::string_view flag, std::string_vi
                 std::string(flag) + " must be a number and s, m, h or d: 24h");
   }
   return std::chrono::seconds(number * seconds);
+}
+
+// 0 for "off".
+Result<std::chrono::seconds> ParsePeriod(std::string_view flag, std::string_view text) {
+  if (text == "off") return std::chrono::seconds(0);
+  return ParseDuration(flag, text);
+}
+
+Result<void> ApplyUpkeep(const RawFlags& raw, Config& config) {
+  SIGNUM_ASSIGN(config.gc_every, ParsePeriod("--gc-every", raw.gc_every));
+  SIGNUM_ASSIGN(config.gc_grace, ParseDuration("--gc-grace", raw.gc_grace));
+  SIGNUM_ASSIGN(config.scrub_every, ParsePeriod("--scrub-every", raw.scrub_every));
+  config.backup_dir = raw.backup_dir;
+  if (!raw.restore.empty()) config.restore = raw.restore;
+  if (raw.restore_at.empty()) return {};
+  uint64_t id = 0;
+  const char* const end = raw.restore_at.data() + raw.restore_at.size();
+  const auto [parsed, error] = std::from_chars(raw.restore_at.data(), end, id);
+  if (error != std::errc() || parsed != end || !config.restore) {
+    return Fail(Errc::kInvalid, "bad_at", "--at must be the number of a backup, with --restore");
+  }
+  config.restore_at = id;
+  return {};
 }
 
 // Thrown while the command line is read: --print-options needs nothing else of it.
@@ -202,6 +246,7 @@ Result<Config> MakeConfig(Config config, const RawFlags& raw) {
   config.uploads.expire_after_micros = std::chrono::microseconds(expiry).count();
   SIGNUM_ASSIGN(config.header_timeout, ParseDuration("--header-timeout", raw.header_timeout));
   SIGNUM_ASSIGN(config.body_timeout, ParseDuration("--body-timeout", raw.body_timeout));
+  SIGNUM_TRY(ApplyUpkeep(raw, config));
   SIGNUM_TRY(ApplyRoles(raw.roles, config));
   SIGNUM_TRY(CheckDevice(config.device));
   SIGNUM_TRY(CheckTogether(config));
@@ -250,6 +295,7 @@ std::variant<Config, UsageExit> ParseConfig(int argc, const char* const* argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   AddServerOptions(app, raw, config);
   AddWorkOptions(app, raw, config);
+  AddUpkeepOptions(app, raw, config);
   app.set_config("--config", "", "TOML or INI file with the flags above, without the dashes");
   app.set_version_flag("--version", std::string("signumd ") + SIGNUM_VERSION);
   app.allow_config_extras(CLI::config_extras_mode::error);

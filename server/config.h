@@ -32,7 +32,13 @@ struct Config {
   int workers = 1;       // jobs that run at once
   int job_threads = 0;   // 0: one a core
   UploadLimits uploads;
-  std::chrono::seconds drain{30};  // what running requests get when the server stops
+  std::chrono::seconds gc_every{600}, gc_grace{3600};  // as MaintenanceOptions
+  std::chrono::seconds scrub_every{7 * 24 * 3600};
+  uint64_t scrub_rate = 20'000'000;
+  std::filesystem::path backup_dir;              // empty: no backups by request
+  std::optional<std::filesystem::path> restore;  // put this backup into `data`, and end
+  std::optional<uint64_t> restore_at;            // which; nullopt: the newest
+  std::chrono::seconds drain{30};                // what running requests get when the server stops
   std::chrono::seconds header_timeout{15}, body_timeout{30};  // as http::ServerOptions
 };
 

@@ -17,28 +17,38 @@ namespace {
 
 using nlohmann::json;
 
-json JobResource(const JobRecord& job) {
+// JSON that the server itself stored; null where there is none.
+json StoredJson(const std::string& text) {
+  return text.empty() ? json(nullptr) : json::parse(text, nullptr, false);
+}
+
+// Results may be long: lists leave them out.
+json JobResource(const JobRecord& job, bool with_result = true) {
   json error = nullptr;
   if (!job.error_reason.empty()) {
     error = {{"code", job.error_reason}, {"message", job.error_message}};
   }
-  return {{"id", job.id},
-          {"kind", job.kind},
-          {"tenant", job.tenant},
-          {"model", job.model},
-          {"version", job.version},
-          {"state", JobStateName(job.state)},
-          {"phase", job.phase},
-          {"progress", job.progress},
-          {"rate", job.rate},
-          {"loss", job.loss ? json(*job.loss) : json(nullptr)},
-          {"eta", job.eta_seconds < 0 ? json(nullptr) : json(job.eta_seconds)},
-          {"cancel_requested", job.cancel_requested},
-          {"error", std::move(error)},
-          {"attempts", job.attempts},
-          {"created", FormatTime(job.created)},
-          {"started", TimeOrNull(job.started)},
-          {"finished", TimeOrNull(job.finished)}};
+  const bool system = job.system();
+  json resource = {{"id", job.id},
+                   {"kind", job.kind},
+                   {"tenant", system ? json(nullptr) : json(job.tenant)},
+                   {"model", system ? json(nullptr) : json(job.model)},
+                   {"version", system ? json(nullptr) : json(job.version)},
+                   {"state", JobStateName(job.state)},
+                   {"phase", job.phase},
+                   {"progress", job.progress},
+                   {"rate", system ? 0 : job.rate},
+                   {"loss", job.loss ? json(*job.loss) : json(nullptr)},
+                   {"eta", job.eta_seconds < 0 ? json(nullptr) : json(job.eta_seconds)},
+                   {"cancel_requested", job.cancel_requested},
+                   {"error", std::move(error)},
+                   {"attempts", job.attempts},
+                   {"created", FormatTime(job.created)},
+                   {"started", TimeOrNull(job.started)},
+                   {"finished", TimeOrNull(job.finished)}};
+  if (system) resource["request"] = StoredJson(job.request_json);
+  if (system && with_result) resource["result"] = StoredJson(job.result_json);
+  return resource;
 }
 
 bool IsOver(const JobRecord& job) {
@@ -105,7 +115,7 @@ Result<http::Response> ListJobs(App& app, const http::Request& request, const ht
                   return caller.MayRead(job.tenant) && filter.Takes(job);
                 }));
   json items = json::array();
-  for (const JobRecord& job : found.jobs) items.push_back(JobResource(job));
+  for (const JobRecord& job : found.jobs) items.push_back(JobResource(job, false));
   const json next = found.more ? json(found.cursor) : json(nullptr);
   return http::Json(200, json({{"jobs", std::move(items)}, {"next", next}}).dump());
 }

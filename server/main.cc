@@ -14,10 +14,12 @@
 #include "server/config.h"
 #include "server/gate.h"
 #include "server/http/server.h"
+#include "server/maintenance.h"
 #include "server/metrics.h"
 #include "server/periodic.h"
 #include "server/registry.h"
 #include "server/worker.h"
+#include "storage/restore.h"
 
 namespace signum {
 namespace {
@@ -84,6 +86,12 @@ Result<std::unique_ptr<Worker>> StartWorker(const Config& config, Registry& regi
                         config.workers, config.job_threads});
 }
 
+Result<std::unique_ptr<Maintenance>> StartMaintenance(const Config& config, App& app) {
+  if (!config.worker) return std::unique_ptr<Maintenance>();
+  return Maintenance::Start(
+      app, {config.data, config.gc_every, config.gc_grace, config.scrub_every, config.scrub_rate});
+}
+
 // Frees what nobody came back for.
 void Sweep(App& app) {
   if (const auto swept = app.uploads.Sweep(); swept.has_error()) {
@@ -140,7 +148,9 @@ Result<void> Run(const Config& config) {
   app.node_certificates = !config.tls.client_ca.empty();
   SIGNUM_ASSIGN(const auto token_file, registry->EnsureAdminToken());
   if (token_file) spdlog::info("wrote an admin token to {}", token_file->string());
+  app.backup_dir = config.backup_dir;
   SIGNUM_ASSIGN(const auto worker, StartWorker(config, *registry));
+  SIGNUM_ASSIGN(const auto maintenance, StartMaintenance(config, app));
   AccessLog access_log(config.log, clock);
   SIGNUM_ASSIGN(const auto server, StartServer(config, app, access_log));
   app.server = server.get();
@@ -153,7 +163,29 @@ Result<void> Run(const Config& config) {
   server->Stop(config.drain);
   app.server = nullptr;
   if (worker) worker->Stop();
+  if (maintenance) maintenance->Stop();
   spdlog::info("stopped");
+  return {};
+}
+
+// --restore: a data directory from a backup, proved before it is one.
+Result<void> Restore(const Config& config) {
+  StartServerLog(LogFormat::kText);
+  std::string phase;
+  SIGNUM_ASSIGN(const RestoreReport report,
+                RestoreBackup(*config.restore, config.restore_at, config.data,
+                              [&](std::string_view now, double) {
+                                if (phase != now) spdlog::info("{}", phase = now);
+                                return true;
+                              }));
+  std::printf("restored backup %llu of %s: %llu objects and %llu manifests are good\n",
+              static_cast<unsigned long long>(report.backup.id), report.backup.created.c_str(),
+              static_cast<unsigned long long>(report.checked.objects),
+              static_cast<unsigned long long>(report.checked.manifests));
+  if (report.uploads > 0) {
+    std::printf("%llu unfinished uploads are not in a backup: they have to begin again\n",
+                static_cast<unsigned long long>(report.uploads));
+  }
   return {};
 }
 
@@ -163,9 +195,12 @@ int Main(int argc, char** argv) {
     std::fputs(usage->text.c_str(), usage->code == 0 ? stdout : stderr);
     return usage->code;
   }
-  const auto ran = Run(std::get<Config>(parsed));
+  const Config& config = std::get<Config>(parsed);
+  const auto ran = config.restore ? Restore(config) : Run(config);
   if (!ran.has_error()) return 0;
-  std::fprintf(stderr, "signumd: cannot start: %s\n", ran.error().message.c_str());
+  std::fprintf(stderr, "signumd: cannot %s: %s\n", config.restore ? "restore" : "start",
+               ran.error().message.c_str());
+  if (config.restore) return ran.error().code == Errc::kCorrupt ? 5 : 1;
   return 1;
 }
 

@@ -55,6 +55,22 @@ struct Metrics::State {
                                          .Name("signum_store_bytes")
                                          .Help("Bytes on disk, by kind")
                                          .Register(registry);
+  Family<prometheus::Counter>& maintenance =
+      prometheus::BuildCounter()
+          .Name("signum_maintenance_jobs_total")
+          .Help("Ended jobs of the store itself, by kind and state")
+          .Register(registry);
+  Family<prometheus::Gauge>& maintained =
+      prometheus::BuildGauge()
+          .Name("signum_maintenance_last_done_seconds")
+          .Help("When a job of that kind was last done, Unix time")
+          .Register(registry);
+  prometheus::Counter& collected = prometheus::BuildCounter()
+                                       .Name("signum_collected_bytes_total")
+                                       .Help("Bytes of objects that garbage collection removed")
+                                       .Register(registry)
+                                       .Add({});
+  prometheus::Gauge& damaged = Single("signum_damaged_objects", "Objects in quarantine");
   prometheus::Gauge& connections = Single("signum_http_connections", "Open connections");
   prometheus::Gauge& uploads = Single("signum_uploads", "Uploads staged or being written");
   prometheus::Gauge& feed_seq = Single("signum_feed_seq", "Number of the newest feed entry");
@@ -108,6 +124,16 @@ void Metrics::Observe(const http::AccessRecord& record) {
   state_->bytes_out.Increment(static_cast<double>(record.bytes_out));
 }
 
+void Metrics::CountMaintenance(const std::string& kind, std::string_view state, UnixMicros now) {
+  state_->maintenance.Add({{"kind", kind}, {"state", std::string(state)}}).Increment();
+  if (state != "done") return;
+  state_->maintained.Add({{"kind", kind}}).Set(static_cast<double>(now) / 1e6);
+}
+
+void Metrics::CountCollected(uint64_t bytes) {
+  state_->collected.Increment(static_cast<double>(bytes));
+}
+
 std::shared_ptr<void> Metrics::CountWatcher() {
   std::atomic<uint64_t>& watching = state_->watching;
   ++watching;
@@ -119,6 +145,7 @@ uint64_t Metrics::watchers() const { return state_->watching; }
 std::string Metrics::Text(const Gauges& gauges) {
   state_->connections.Set(static_cast<double>(gauges.connections));
   state_->uploads.Set(static_cast<double>(gauges.uploads));
+  state_->damaged.Set(static_cast<double>(gauges.damaged));
   state_->feed_seq.Set(static_cast<double>(gauges.feed_seq));
   state_->watchers.Set(static_cast<double>(watchers()));
   state_->store.Add({{"kind", "blob"}}).Set(static_cast<double>(gauges.blob_bytes));

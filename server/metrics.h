@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "server/http/server.h"
+#include "storage/base/clock.h"
 
 namespace signum {
 
@@ -21,6 +22,10 @@ class Metrics {
 
   void Observe(const http::AccessRecord& record);
 
+  // A job of the store itself ended.
+  void CountMaintenance(const std::string& kind, std::string_view state, UnixMicros now);
+  void CountCollected(uint64_t bytes);
+
   // Counts a waiting watcher until the handle is dropped.
   std::shared_ptr<void> CountWatcher();
   uint64_t watchers() const;
@@ -31,6 +36,7 @@ class Metrics {
     uint64_t uploads = 0;
     uint64_t blob_bytes = 0, metadata_bytes = 0;
     uint64_t feed_seq = 0;
+    uint64_t damaged = 0;  // objects in quarantine
   };
   // The Prometheus text format, version 0.0.4.
   std::string Text(const Gauges& gauges);

@@ -70,6 +70,7 @@ Result<http::Response> ReadMetrics(App& app, JobCounts& jobs, const http::Reques
   if (const http::Server* server = app.server) gauges.connections = server->connections();
   SIGNUM_ASSIGN(gauges.jobs, jobs.Read());
   SIGNUM_ASSIGN(gauges.uploads, app.uploads.Count());
+  gauges.damaged = app.objects.damaged();
   SIGNUM_ASSIGN(gauges.feed_seq, app.catalog.FeedSeq());
   SIGNUM_ASSIGN(const EngineUsage usage, app.engine.Usage());
   gauges.blob_bytes = usage.blob_bytes;

@@ -8,8 +8,8 @@
 #include <system_error>
 
 #include "storage/base/file.h"
+#include "storage/collector.h"
 #include "storage/schema.h"
-#include "storage/sweep.h"
 
 namespace signum {
 namespace {
@@ -66,7 +66,7 @@ Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, boo
   SIGNUM_ASSIGN(keys_, KeyRing::Open(*engine_, clock, data_ / "signing.key"));
   objects_ = std::make_unique<ObjectStore>(*engine_);
   catalog_ = std::make_unique<Catalog>(*engine_, clock);
-  SweepLeftovers(clock);
+  RemoveStrays();
   SIGNUM_ASSIGN(uploads_, Uploads::Open(*engine_, clock, data_ / "uploads", limits));
   accounts_ = std::make_unique<Accounts>(*engine_, clock);
   idempotency_ = std::make_unique<IdempotencyStore>(*engine_, clock);
@@ -75,15 +75,18 @@ Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, boo
   return {};
 }
 
-// Frees what a crash or a delete left in the store. A store that cannot be swept can still be read.
-void Registry::SweepLeftovers(const Clock& clock) {
-  const auto swept = SweepStore(*engine_, *objects_, *catalog_, clock.Now());
-  if (swept.has_error()) {
-    spdlog::error("sweeping the store: {}", swept.error().message);
-  } else if (swept->objects + swept->blobs > 0) {
-    spdlog::info("removed {} objects ({} bytes) and {} blobs that nothing names", swept->objects,
-                 swept->bytes, swept->blobs);
+// Frees what a crash left between two writes. A store that cannot be looked through can still be
+// read. Objects that nothing names are for the collector: a job that starts again finds there what
+// it had stored.
+void Registry::RemoveStrays() {
+  const auto strays = RemoveStrayBlobs(*engine_);
+  if (strays.has_error()) {
+    spdlog::error("looking through the store: {}", strays.error().message);
+    return;
   }
+  objects_->CountDamaged(strays->damaged);
+  if (strays->blobs > 0) spdlog::info("removed {} blobs that nothing names", strays->blobs);
+  if (strays->damaged > 0) spdlog::error("{} objects are damaged: scrub tells", strays->damaged);
 }
 
 // A token and its file cannot appear at one moment. The mark says that a start is between the two:

@@ -43,7 +43,7 @@ class Registry {
   Registry(std::filesystem::path data, File lock)
       : data_(std::move(data)), lock_(std::move(lock)) {}
   Result<void> Build(const UploadLimits& limits, const Clock& clock, bool auth);
-  void SweepLeftovers(const Clock& clock);
+  void RemoveStrays();
 
   std::filesystem::path data_;
   File lock_;

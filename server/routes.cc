@@ -15,6 +15,8 @@ void AddAllRoutes(http::Router& router, App& app) {
   AddAuditRoutes(router, app);
   AddTokenRoutes(router, app);
   AddKeyRoutes(router, app);
+  AddTenantRoutes(router, app);
+  AddMaintenanceRoutes(router, app);
   AddOperationRoutes(router, app);
 }
 

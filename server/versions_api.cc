@@ -167,6 +167,7 @@ Result<VersionRecord> FindSource(const App& app, const http::Params& params, uin
 // The new version owns the upload's objects as the old one does, from the moment it is queued.
 Result<http::Response> CreateFromVersion(App& app, const http::Request& request,
                                          const http::Params& params, VersionRequest asked) {
+  const auto hold = app.objects.HoldCollection();  // or a policy might free what it names
   SIGNUM_ASSIGN(const VersionRecord source, FindSource(app, params, asked.from_version));
   SIGNUM_ASSIGN(const BaseRecord base,
                 FindBase(app, asked.base.empty() ? source.base : asked.base));

@@ -13,6 +13,7 @@
 #include "server/compress_job.h"
 #include "server/upload_release.h"
 #include "storage/catalog.h"
+#include "storage/object_store.h"
 #include "storage/uploads.h"
 
 namespace signum {
@@ -120,6 +121,8 @@ bool JobWorker::RunOne() {
   Result<void> made;
   std::optional<Error> stopped;
   {
+    // What it stores is named by a record only at the end of a phase.
+    const auto hold = context_.objects.HoldCollection();
     CompressJob run(context_, options_, job, stopping_);
     made = run.Run();
     stopped = run.stopped();

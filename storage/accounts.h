@@ -9,6 +9,7 @@
 
 #include "storage/base/clock.h"
 #include "storage/engine.h"
+#include "storage/format/log_chain.h"
 
 namespace signum {
 
@@ -33,15 +34,6 @@ struct NodeRecord {
   std::string token_id;
   std::string report_json;  // as sent, validated by the API
   UnixMicros seen = 0;
-};
-
-// One line of the audit log. Hash-chained: `hash` = SHA-256 of the canonical JSON of the other
-// fields, `previous` included.
-struct LogEntry {
-  uint64_t seq = 0;
-  UnixMicros at = 0;
-  std::string who, action, target, from, result, request_id;
-  std::string previous, hash;
 };
 
 // Tokens, node reports and the audit log. Thread-safe.

@@ -3,7 +3,6 @@
 #include <cstdio>
 
 #include "storage/accounts.h"
-#include "storage/format/canonical_json.h"
 #include "storage/record.h"
 #include "storage/transaction.h"
 
@@ -55,23 +54,11 @@ std::string EntryEnd() {
   return end;
 }
 
-// SHA-256 of the canonical JSON of all fields but `hash`.
-std::string HashOf(const LogEntry& entry) {
-  nlohmann::json json = FieldWriter::ToJson(entry);
-  json.erase("hash");
-  return Sha256::Of(AsBytes(CanonicalJson(json))).Hex();
-}
-
 // Canonical JSON and the stored record must agree on every byte, so what is no UTF-8 goes first.
 void ReplaceInvalid(std::string& text) {
   const auto replace = nlohmann::json::error_handler_t::replace;
   const std::string json = nlohmann::json(text).dump(-1, ' ', false, replace);
   text = nlohmann::json::parse(json).get<std::string>();
-}
-
-Error Broken(uint64_t seq, std::string_view why) {
-  return Fail(Errc::kCorrupt, "log_broken",
-              "audit log entry " + std::to_string(seq) + " " + std::string(why));
 }
 
 }  // namespace
@@ -91,7 +78,7 @@ Result<void> Accounts::AppendLog(LogEntry entry) {
     entry.seq = head.seq + 1;
     entry.at = clock_.Now();
     entry.previous = head.hash;
-    entry.hash = HashOf(entry);
+    entry.hash = entry.Hash();
     transaction.Put(EntryKey(entry.seq), EncodeRecord(entry));
     transaction.Put(key, EncodeRecord(LogHead{entry.seq, entry.hash}));
     return {};
@@ -109,15 +96,10 @@ Result<std::vector<LogEntry>> Accounts::ReadLog(uint64_t after, size_t limit) co
 }
 
 Result<void> Accounts::VerifyLog() const {
-  LogHead last;
+  LogChain chain = LogChain::Whole();
   for (;;) {
-    SIGNUM_ASSIGN(const auto page, ReadLog(last.seq, kPage));
-    for (const LogEntry& entry : page) {
-      if (entry.seq != last.seq + 1) return Broken(last.seq + 1, "is missing");
-      if (entry.previous != last.hash) return Broken(entry.seq, "does not follow the one before");
-      if (entry.hash != HashOf(entry)) return Broken(entry.seq, "was changed");
-      last = {entry.seq, entry.hash};
-    }
+    SIGNUM_ASSIGN(const auto page, ReadLog(chain.seq(), kPage));
+    for (const LogEntry& entry : page) SIGNUM_TRY(chain.Add(entry));
     if (page.size() < kPage) break;
   }
   SIGNUM_ASSIGN(const auto stored, engine_.Get(kHeadKey));
@@ -125,8 +107,9 @@ Result<void> Accounts::VerifyLog() const {
   if (stored) {
     SIGNUM_ASSIGN(head, DecodeRecord<LogHead>(*stored, kHeadKey));
   }
-  if (head.seq != last.seq || head.hash != last.hash) return Broken(last.seq + 1, "is missing");
-  return {};
+  if (head.seq == chain.seq() && head.hash == chain.hash()) return {};
+  return Fail(Errc::kCorrupt, "log_broken",
+              "audit log entry " + std::to_string(chain.seq() + 1) + " is missing");
 }
 
 }  // namespace signum

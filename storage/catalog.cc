@@ -28,13 +28,6 @@ Result<void> EnsureTenant(Engine& engine, std::string_view tenant) {
   return engine.Commit(batch);
 }
 
-Result<void> SetJobIndex(Engine& engine, const std::string& id, bool present) {
-  const auto value = present ? std::optional<std::string>("") : std::nullopt;
-  Batch batch;
-  batch.mutations = {{JobIndexKey(id), value}, {OpenJobKey(id), value}};
-  return engine.Commit(batch);
-}
-
 JobRecord NewJob(const VersionRecord& version, UnixMicros now) {
   JobRecord job;
   job.id = version.job;

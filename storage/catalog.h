@@ -80,10 +80,13 @@ struct AliasRecord {
 enum class JobState : uint8_t { kQueued = 0, kRunning = 1, kDone = 2, kFailed = 3, kCancelled = 4 };
 std::string_view JobStateName(JobState state);
 
+// Whose jobs those of the store itself are: no name of a tenant.
+inline constexpr std::string_view kSystemTenant = "_system";
+
 struct JobRecord {
   std::string id;
-  std::string kind;  // "compress"
-  std::string tenant, model;
+  std::string kind;           // "compress"; of the store itself: "gc", "scrub", "backup"
+  std::string tenant, model;  // kSystemTenant, no model and no version for the latter
   uint64_t version = 0;
   JobState state = JobState::kQueued;
   std::string phase;           // queued, ingest, compress, verify, seal, done
@@ -94,7 +97,10 @@ struct JobRecord {
   bool cancel_requested = false;
   uint32_t attempts = 0;  // times it was started
   std::string error_reason, error_message;
+  std::string request_json, result_json;  // of the store's own jobs
   UnixMicros created = 0, started = 0, updated = 0, finished = 0;
+
+  bool system() const { return tenant == kSystemTenant; }
 };
 
 // One entry of the watch feed: what a tenant's `live` says of one model changed.
@@ -155,6 +161,9 @@ class Catalog {
   // kConflict "version_in_use" while an alias but `latest` points at it (names the alias), and
   // while its job runs ("version_busy"); `latest` falls back to the newest ready version left.
   Result<void> DeleteVersion(std::string_view tenant, std::string_view model, uint64_t version);
+  // A finished version gives up its exact upload: it keeps the recipe, and what nothing else names
+  // is collected. kConflict "version_busy".
+  Result<void> ForgetExact(std::string_view tenant, std::string_view model, uint64_t version);
 
   // ---- aliases
   Result<AliasRecord> GetAlias(std::string_view tenant, std::string_view model,
@@ -175,8 +184,18 @@ class Catalog {
   Result<JobRecord> GetJob(std::string_view id) const;  // kNotFound "unknown_job"
   Result<std::vector<JobRecord>> ListJobs(std::string_view after,
                                           size_t limit) const;  // by id: oldest first
-  // Oldest queued job → running, attempts + 1; nullopt where there is none.
+  // Oldest queued job of a version → running, attempts + 1; nullopt where there is none.
   Result<std::optional<JobRecord>> ClaimJob();
+
+  // Jobs of the store itself: they have a kind, a request and a result, and no version. The newest
+  // kSystemJobsKept of them that are over are kept.
+  static constexpr size_t kSystemJobsKept = 100;
+  Result<JobRecord> CreateSystemJob(std::string kind, std::string request_json);
+  Result<std::optional<JobRecord>> ClaimSystemJob(std::string_view kind);
+  Result<std::vector<JobRecord>> ListSystemJobs() const;  // oldest first
+  // Writes how it ended: state, error, result.
+  Result<void> FinishSystemJob(JobRecord job);
+
   // Progress of a running job; returns the stored record (its cancel_requested may have been set).
   Result<JobRecord> ReportProgress(std::string_view id, std::string_view phase, double progress,
                                    double rate, double eta_seconds,
@@ -211,12 +230,16 @@ class Catalog {
   Result<AliasRecord> ChangeAlias(std::string_view tenant, std::string_view model,
                                   std::string_view alias, std::optional<uint64_t> expected_revision,
                                   uint64_t version);
-  // Runs `change(job, version)` on the stored records and commits both; returns the job.
+  // Runs `change(job, version)` on the stored records and commits both; returns the job. A job of
+  // the store itself has a version of no meaning.
   using JobChange = std::function<Result<void>(JobRecord&, VersionRecord&)>;
   Result<JobRecord> ChangeJob(std::string_view id, const JobChange& change);
-  Result<JobRecord> TryClaim(std::string_view id);
+  Result<JobRecord> TryClaim(std::string_view id,
+                             const std::function<bool(const JobRecord&)>& takes);
   Result<void> Claim(JobRecord& job, VersionRecord& version) const;
   Result<void> Recover(JobRecord& job, VersionRecord& version) const;
+  Result<std::optional<JobRecord>> ClaimWhere(const std::function<bool(const JobRecord&)>& takes);
+  Result<void> PruneSystemJobs();
   void CloseJob(std::string_view id);  // after it finished
 
   struct Impl;  // catalog_impl.h

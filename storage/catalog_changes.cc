@@ -18,6 +18,12 @@ Error VersionDeleted(const VersionRecord& version) {
                   std::to_string(version.version) + " was deleted meanwhile");
 }
 
+Error VersionBusy(const VersionRecord& version) {
+  return Fail(Errc::kConflict, "version_busy",
+              "version " + std::to_string(version.version) + " is " +
+                  std::string(VersionStateName(version.state)) + "; cancel job " + version.job);
+}
+
 Result<VersionRecord> RequireUnfinished(Transaction& transaction, const VersionRecord& version) {
   SIGNUM_ASSIGN(auto stored,
                 ReadRecord<VersionRecord>(
@@ -139,11 +145,7 @@ Result<void> Catalog::DeleteVersion(std::string_view tenant, std::string_view mo
   return Transact<void>(impl_->engine, [&](Transaction& transaction) -> Result<void> {
     SIGNUM_ASSIGN(const ModelRecord record, RequireModel(transaction, tenant, model));
     SIGNUM_ASSIGN(const VersionRecord stored, RequireVersion(transaction, tenant, model, version));
-    if (!IsFinished(stored.state)) {
-      return Fail(Errc::kConflict, "version_busy",
-                  "version " + std::to_string(version) + " is " +
-                      std::string(VersionStateName(stored.state)) + "; cancel job " + stored.job);
-    }
+    if (!IsFinished(stored.state)) return VersionBusy(stored);
     SIGNUM_TRY(CheckUnused(tenant, model, version));
     SIGNUM_ASSIGN(const AliasRecord latest, ReadAlias(transaction, tenant, model, kLatest));
     if (latest.version == version) {
@@ -152,6 +154,18 @@ Result<void> Catalog::DeleteVersion(std::string_view tenant, std::string_view mo
     }
     PutChanged(transaction, tenant, model, record);
     transaction.Delete(VersionKey(tenant, model, version));
+    return {};
+  });
+}
+
+Result<void> Catalog::ForgetExact(std::string_view tenant, std::string_view model,
+                                  uint64_t version) {
+  return Transact<void>(impl_->engine, [&](Transaction& transaction) -> Result<void> {
+    SIGNUM_ASSIGN(VersionRecord stored, RequireVersion(transaction, tenant, model, version));
+    if (!IsFinished(stored.state)) return VersionBusy(stored);
+    stored.exact_kept = false;
+    stored.exact_bytes = 0;
+    transaction.Put(VersionKey(tenant, model, version), Encode(stored));
     return {};
   });
 }

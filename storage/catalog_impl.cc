@@ -54,6 +54,13 @@ Result<VersionRecord> RequireVersion(Transaction& transaction, std::string_view 
   return *std::move(record);
 }
 
+Result<void> SetJobIndex(Engine& engine, const std::string& id, bool present) {
+  const auto value = present ? std::optional<std::string>("") : std::nullopt;
+  Batch batch;
+  batch.mutations = {{JobIndexKey(id), value}, {OpenJobKey(id), value}};
+  return engine.Commit(batch);
+}
+
 Result<JobRecord> RequireJob(Transaction& transaction, std::string_view id) {
   const std::string_view tenant = TenantOfJob(id);
   if (tenant.empty()) return UnknownJob(id);

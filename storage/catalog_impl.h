@@ -99,6 +99,9 @@ void PutChanged(Transaction& transaction, std::string_view tenant, std::string_v
                 ModelRecord record);
 Result<VersionRecord> RequireVersion(Transaction& transaction, std::string_view tenant,
                                      std::string_view model, uint64_t version);
+// The index of jobs lies in another partition. An entry is written before its job and removed after
+// it: who finds one that leads nowhere leaves it out.
+Result<void> SetJobIndex(Engine& engine, const std::string& id, bool present);
 Result<JobRecord> RequireJob(Transaction& transaction, std::string_view id);
 
 // Points `alias` at `version` (0: nowhere) and counts its revision. An alias that points nowhere

@@ -44,7 +44,8 @@ Error NotRunning(const JobRecord& job) {
 std::string_view TenantOfJob(std::string_view id) {
   if (id.size() <= kJobIdPrefix || id[kJobIdPrefix - 1] != '-') return {};
   const std::string_view tenant = id.substr(kJobIdPrefix);
-  return CheckName("tenant", tenant).has_value() ? tenant : std::string_view();
+  const bool known = tenant == kSystemTenant || CheckName("tenant", tenant).has_value();
+  return known ? tenant : std::string_view();
 }
 
 std::string Catalog::Impl::NewJobId(std::string_view tenant) {
@@ -79,12 +80,16 @@ void Catalog::Impl::ShowProgress(JobRecord& job) const {
 Result<JobRecord> Catalog::ChangeJob(std::string_view id, const JobChange& change) {
   return Transact<JobRecord>(impl_->engine, [&](Transaction& transaction) -> Result<JobRecord> {
     SIGNUM_ASSIGN(JobRecord job, RequireJob(transaction, id));
-    SIGNUM_ASSIGN(VersionRecord version,
-                  RequireVersion(transaction, job.tenant, job.model, job.version));
+    VersionRecord version;
+    if (!job.system()) {
+      SIGNUM_ASSIGN(version, RequireVersion(transaction, job.tenant, job.model, job.version));
+    }
     SIGNUM_TRY(change(job, version));
     job.updated = impl_->clock.Now();
     transaction.Put(JobKey(job.tenant, job.id), Encode(job));
-    transaction.Put(VersionKey(job.tenant, job.model, job.version), Encode(version));
+    if (!job.system()) {
+      transaction.Put(VersionKey(job.tenant, job.model, job.version), Encode(version));
+    }
     return job;
   });
 }
@@ -129,12 +134,17 @@ Result<std::vector<JobRecord>> Catalog::ListJobs(std::string_view after, size_t 
 }
 
 Result<std::optional<JobRecord>> Catalog::ClaimJob() {
+  return ClaimWhere([](const JobRecord& job) { return !job.system(); });
+}
+
+Result<std::optional<JobRecord>> Catalog::ClaimWhere(
+    const std::function<bool(const JobRecord&)>& takes) {
   std::string cursor;
   for (;;) {
     SIGNUM_ASSIGN(const auto ids, ListNames(impl_->engine, OpenJobKey(""), cursor, kPage));
     if (ids.empty()) return std::optional<JobRecord>();
     for (const std::string& id : ids) {
-      auto claimed = TryClaim(id);
+      auto claimed = TryClaim(id, takes);
       if (claimed.has_value()) return std::optional(*std::move(claimed));
       const Errc code = claimed.error().code;
       if (code != Errc::kConflict && code != Errc::kNotFound) return std::move(claimed).error();
@@ -144,9 +154,10 @@ Result<std::optional<JobRecord>> Catalog::ClaimJob() {
 }
 
 // kConflict where it is not queued (any more), kNotFound where it is gone.
-Result<JobRecord> Catalog::TryClaim(std::string_view id) {
+Result<JobRecord> Catalog::TryClaim(std::string_view id,
+                                    const std::function<bool(const JobRecord&)>& takes) {
   SIGNUM_ASSIGN(const JobRecord seen, GetJob(id));
-  if (seen.state != JobState::kQueued) return NotRunning(seen);
+  if (seen.state != JobState::kQueued || !takes(seen)) return NotRunning(seen);
   SIGNUM_ASSIGN(JobRecord job, ChangeJob(id, [&](JobRecord& stored, VersionRecord& version) {
                   return Claim(stored, version);
                 }));

@@ -137,6 +137,8 @@ void Fields(F& f, R& r) {
   f("attempts", r.attempts);
   f("error_reason", r.error_reason);
   f("error_message", r.error_message);
+  f("request", r.request_json);
+  f("result", r.result_json);
   f("created", r.created);
   f("started", r.started);
   f("updated", r.updated);

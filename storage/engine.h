@@ -61,6 +61,22 @@ class EngineLease {
   virtual Result<void> Renew() = 0;  // Errc::kConflict when it was lost
 };
 
+// A file of the engine's own, with the checksum that the engine recorded when it wrote it.
+struct EngineFile {
+  std::string name;  // below the store's directory
+  uint64_t size = 0;
+  std::string crc32c;            // 8 hex digits; empty where none is known
+  std::optional<uint64_t> blob;  // that it holds
+};
+
+// What a snapshot of the store consists of: files below the directory it was made in.
+struct SnapshotFile {
+  std::string name;
+  uint64_t size = 0;
+  bool immutable = false;  // another snapshot's file of the same name and checksum is the same
+  std::string crc32c;      // as EngineFile
+};
+
 struct EngineUsage {
   uint64_t blob_bytes = 0;      // on disk, blobs
   uint64_t metadata_bytes = 0;  // on disk, keys, values, logs
@@ -102,6 +118,18 @@ class Engine {
                                       std::function<void(std::string_view key)> callback) = 0;
 
   virtual Result<EngineUsage> Usage() const = 0;
+
+  // ---- upkeep, for engines that lie in files; others have none and nothing to do
+  // Gives the room of deleted keys in [begin, end) back to the disk.
+  virtual Result<void> Reclaim(std::string_view begin, std::string_view end);
+  virtual Result<std::vector<EngineFile>> ListFiles() const;
+  // Reads a whole file: kCorrupt "file_damaged" where its checksum is not the recorded one;
+  // kNotFound where it is no longer part of the store. `progress` as of a ByteSource's readers.
+  virtual Result<void> VerifyFile(const EngineFile& file,
+                                  const std::function<bool(uint64_t)>& progress) const;
+  // Writes a consistent cut of the whole store, as of now, below `directory`, which does not exist
+  // yet and is on the store's disk: what is big is linked, not copied. kUnavailable "no_snapshots".
+  virtual Result<std::vector<SnapshotFile>> Snapshot(const std::string& directory);
 };
 
 // Opens (or creates) the RocksDB engine in `directory`. Errc::kUnavailable "store_locked" while

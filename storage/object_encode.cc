@@ -54,15 +54,19 @@ Result<ObjectStore::PutResult> ObjectStore::PutEncoded(const ByteSource& bytes,
                                                        const Encoding& encoding,
                                                        const ByteProgress& progress) {
   if (bytes.size() < kMinEncodedBytes) return Put(bytes, expected, progress);
-  SIGNUM_ASSIGN(const bool there, Has(expected));
+  SIGNUM_ASSIGN(const bool there, Keep(expected));
   if (there) return PutResult{expected, bytes.size()};
+  SIGNUM_ASSIGN(const auto unreadable, engine_.Get(ObjectKey(expected)));
+  if (unreadable) return Put(bytes, expected, progress);
   ObjectRecord record;
   record.size = bytes.size();
   std::shared_ptr<const ByteSource> base;
   if (encoding.base) {
     SIGNUM_ASSIGN(const Info info, Describe(*encoding.base));
     record.base = info.base ? info.base : encoding.base;
-    SIGNUM_ASSIGN(base, OpenAs(*record.base, true));
+    SIGNUM_ASSIGN(base, Open(*record.base));
+    SIGNUM_ASSIGN(const auto kept, KeepOne(*record.base));
+    if (!kept || kept->base) return Put(bytes, expected, progress);  // changed since
   }
   Spool spool(engine_);
   const auto append = [&](ConstBytes piece) { return spool.Append(piece); };
@@ -70,7 +74,7 @@ Result<ObjectStore::PutResult> ObjectStore::PutEncoded(const ByteSource& bytes,
                 EncodeObject(bytes, encoding.layout, base.get(), append, progress));
   if (!Helps(encoded.size, bytes.size())) return Put(bytes, expected);
   SIGNUM_TRY(CheckDigest(expected, encoded.digest));
-  record.encoded_bytes = encoded.size;
+  record.blob_bytes = encoded.size;
   SIGNUM_TRY(spool.Finish(record));
   return PutRecord(expected, record);
 }

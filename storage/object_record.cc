@@ -1,5 +1,7 @@
 #include "storage/object_record.h"
 
+#include <utility>
+
 #include "storage/base/bytes.h"
 
 namespace signum {
@@ -26,20 +28,23 @@ T TakeLe(std::string_view& rest) {
 
 // Reads what follows the head; false where it does not fit the kind.
 bool DecodeRest(std::string_view rest, ObjectRecord& record) {
-  if (record.kind > ObjectRecord::Kind::kEncodedBlob) return false;
+  using Kind = ObjectRecord::Kind;
+  if (record.kind > Kind::kEncodedBlob && !record.damaged()) return false;
   if (record.encoded()) {
     if (rest.size() < sizeof(Digest)) return false;
     const auto base = TakeLe<Digest>(rest);
     if (base != Digest{}) record.base = base;
   }
-  if (!record.in_blob()) {
+  if (record.kind == Kind::kInline || record.kind == Kind::kEncodedInline) {
     record.bytes = rest;
     return record.encoded() || rest.size() == record.size;
   }
-  if (rest.size() != (record.encoded() ? 16 : 8)) return false;
-  if (record.encoded()) record.encoded_bytes = TakeLe<uint64_t>(rest);
+  const bool tells_bytes = record.kind != Kind::kBlob;
+  if (rest.size() < (tells_bytes ? 16 : 8)) return false;
+  if (tells_bytes) record.blob_bytes = TakeLe<uint64_t>(rest);
   record.blob = TakeLe<uint64_t>(rest);
-  return true;
+  if (record.damaged()) record.why = std::exchange(rest, {});
+  return rest.empty() && (record.in_blob() || record.damaged());
 }
 
 }  // namespace
@@ -51,12 +56,9 @@ std::string ObjectRecord::Encode() const {
   AppendLe(value, size);
   AppendLe(value, created);
   if (encoded()) AppendLe(value, base.value_or(Digest{}));
-  if (kind == Kind::kEncodedBlob) AppendLe(value, encoded_bytes);
-  if (in_blob()) {
-    AppendLe(value, blob);
-  } else {
-    value.append(bytes);
-  }
+  if (kind == Kind::kEncodedBlob || damaged()) AppendLe(value, blob_bytes);
+  if (in_blob() || damaged()) AppendLe(value, blob);
+  if (!in_blob() || damaged()) value.append(damaged() ? why : bytes);
   return value;
 }
 
@@ -78,8 +80,27 @@ std::string ObjectKey(const Digest& digest) {
   return std::string(kObjectPrefix) + hex.substr(0, 2) + "/" + hex;
 }
 
+std::string CondemnedKey(const Digest& digest) {
+  std::string key = ObjectKey(digest);
+  key.insert(key.rfind('/') + 1, 1, '~');
+  return key;
+}
+
 Result<Digest> DigestOfObjectKey(std::string_view key) {
   return Digest::FromText(key.substr(key.rfind('/') + 1));
+}
+
+Error UnknownObject(const Digest& digest) {
+  return Fail(Errc::kNotFound, "unknown_object", "no object " + digest.Text());
+}
+
+Error ObjectDamaged(const Digest& digest, std::string_view why) {
+  return Fail(Errc::kCorrupt, "object_damaged",
+              "object " + digest.Text() + " is damaged: " + std::string(why));
+}
+
+Error BaseMissing(const Digest& base, const Digest& of) {
+  return ObjectDamaged(base, "it is missing, and " + of.Text() + " is a difference from it");
 }
 
 Result<void> CheckDigest(const std::optional<Digest>& expected, const Digest& actual) {

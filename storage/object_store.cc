@@ -3,16 +3,13 @@
 #include <algorithm>
 
 #include "storage/object_record.h"
+#include "storage/transaction.h"
 
 namespace signum {
 
 namespace {
 
 constexpr size_t kCopyBytes = 1 << 20;
-
-Error UnknownObject(const Digest& digest) {
-  return Fail(Errc::kNotFound, "unknown_object", "no object " + digest.Text());
-}
 
 Error BadEncoding(const Digest& digest, const std::string& why) {
   return Fail(Errc::kCorrupt, "bad_encoding", "object " + digest.Text() + ": " + why);
@@ -43,8 +40,8 @@ Result<ObjectStore::PutResult> ObjectStore::Put(const ByteSource& bytes,
                                                 const std::optional<Digest>& expected,
                                                 const ByteProgress& progress) {
   if (expected) {
-    SIGNUM_ASSIGN(const bool there, Has(*expected));
-    if (there) return PutResult{*expected, bytes.size(), false};
+    SIGNUM_ASSIGN(const bool there, Keep(*expected));
+    if (there) return PutResult{*expected, bytes.size()};
   }
   if (bytes.size() > kInlineObjectBytes) return PutBlob(bytes, expected, progress);
   SIGNUM_ASSIGN(const std::string copy, ReadAll(bytes, kInlineObjectBytes));
@@ -61,6 +58,10 @@ Result<ObjectStore::PutResult> ObjectStore::PutInline(ConstBytes bytes,
                                                       const std::optional<Digest>& expected) {
   const Digest digest = Sha256::Of(bytes);
   SIGNUM_TRY(CheckDigest(expected, digest));
+  if (!expected) {
+    SIGNUM_ASSIGN(const bool there, Keep(digest));
+    if (there) return PutResult{digest, bytes.size()};
+  }
   ObjectRecord record;
   record.size = bytes.size();
   record.bytes = AsText(bytes);
@@ -73,6 +74,10 @@ Result<ObjectStore::PutResult> ObjectStore::PutBlob(const ByteSource& bytes,
   SIGNUM_ASSIGN(const auto writer, engine_.CreateBlob());
   SIGNUM_ASSIGN(const Digest digest, Copy(bytes, *writer, progress));
   SIGNUM_TRY(CheckDigest(expected, digest));
+  if (!expected) {
+    SIGNUM_ASSIGN(const bool there, Keep(digest));
+    if (there) return PutResult{digest, bytes.size()};
+  }
   ObjectRecord record;
   record.kind = ObjectRecord::Kind::kBlob;
   record.size = bytes.size();
@@ -84,29 +89,80 @@ Result<ObjectStore::PutResult> ObjectStore::PutBlob(const ByteSource& bytes,
 // already, the blob goes.
 Result<ObjectStore::PutResult> ObjectStore::PutRecord(const Digest& digest, ObjectRecord record) {
   record.created = SystemClock().Now();
-  PutResult result{digest, record.size, true, record.stored_bytes()};
-  const std::string key = ObjectKey(digest);
-  Batch batch;
-  batch.Require(key, std::nullopt);
-  batch.Put(key, record.Encode());
-  const Result<void> committed = engine_.Commit(batch);
-  if (committed.has_error() && committed.error().code != Errc::kPrecondition) {
-    if (!record.in_blob()) return committed.error();
+  const auto installed = Install(digest, record);
+  if (installed.has_error()) {
+    if (!record.in_blob()) return installed.error();
     std::lock_guard lock(strays_mutex_);
     strays_.push_back({record.blob, digest});
-    return committed.error();
+    return installed.error();
   }
-  if (committed.has_error()) {
-    if (record.in_blob()) SIGNUM_TRY(engine_.DeleteBlob(record.blob));
-    result.created = false;
-    result.stored_bytes = 0;
-  }
+  if (!*installed && record.in_blob()) SIGNUM_TRY(engine_.DeleteBlob(record.blob));
   if (record.in_blob()) DropStrays();
-  return result;
+  return PutResult{digest, record.size, *installed, *installed ? record.stored_bytes() : 0};
 }
 
-// Called after a commit that worked. What cannot be deleted now is found by the sweep at the next
-// start.
+// Writes the record of an object that is not there, or cannot be read; false where a sound one is.
+Result<bool> ObjectStore::Install(const Digest& digest, const ObjectRecord& record) {
+  const std::string key = ObjectKey(digest);
+  bool was_damaged = false;
+  uint64_t replaced = 0;  // the blob of what was there, or 0
+  const auto installed = Transact<bool>(engine_, [&](Transaction& transaction) -> Result<bool> {
+    was_damaged = false;
+    replaced = 0;
+    SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
+    if (stored) {
+      SIGNUM_ASSIGN(const ObjectRecord present, ObjectRecord::Decode(*stored, key));
+      const std::string mark = CondemnedKey(digest);
+      SIGNUM_ASSIGN(const auto condemned, transaction.Get(mark));
+      if (condemned) transaction.Delete(mark);
+      SIGNUM_ASSIGN(const bool sound, IsSound(present));
+      if (sound) return false;
+      was_damaged = present.damaged();
+      replaced = present.blob;
+    }
+    transaction.Put(key, record.Encode());
+    return true;
+  });
+  if (installed.has_error()) return installed;
+  if (was_damaged) --damaged_;
+  if (replaced != 0) static_cast<void>(engine_.DeleteBlob(replaced));  // else a stray
+  return installed;
+}
+
+// Whether an object can be read, as far as records tell.
+Result<bool> ObjectStore::IsSound(const ObjectRecord& record) const {
+  if (record.damaged() || !record.base) return !record.damaged();
+  const auto base = Describe(*record.base);
+  if (base.has_error() && base.error().code != Errc::kNotFound) return base.error();
+  return base.has_value() && !base->damaged && !base->base;
+}
+
+// The base is kept in a transaction of its own (it lies in another partition): collection may have
+// been faster, and then the object is as good as gone.
+Result<bool> ObjectStore::Keep(const Digest& digest) {
+  SIGNUM_ASSIGN(const auto kept, KeepOne(digest));
+  if (!kept || !kept->base) return kept.has_value();
+  SIGNUM_ASSIGN(const auto base, KeepOne(*kept->base));
+  return base && !base->base;
+}
+
+// What is there and not damaged, no longer condemned.
+Result<std::optional<ObjectStore::Info>> ObjectStore::KeepOne(const Digest& digest) {
+  using Kept = std::optional<Info>;
+  return Transact<Kept>(engine_, [&](Transaction& transaction) -> Result<Kept> {
+    const std::string key = ObjectKey(digest);
+    SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
+    if (!stored) return Kept();
+    SIGNUM_ASSIGN(const ObjectRecord record, ObjectRecord::Decode(*stored, key));
+    if (record.damaged()) return Kept();
+    const std::string mark = CondemnedKey(digest);
+    SIGNUM_ASSIGN(const auto condemned, transaction.Get(mark));
+    if (condemned) transaction.Delete(mark);
+    return Kept({record.size, record.stored_bytes(), record.base});
+  });
+}
+
+// Called after a commit that worked. What cannot be deleted now is found at the next start.
 void ObjectStore::DropStrays() {
   std::vector<Stray> strays;
   {
@@ -131,15 +187,17 @@ Result<std::string> ObjectStore::ReadRecord(const Digest& digest) const {
   return *std::move(stored);
 }
 
-Result<std::shared_ptr<const ByteSource>> ObjectStore::Open(const Digest& digest) const {
-  return OpenAs(digest, false);
-}
-
-Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenAs(const Digest& digest,
-                                                              bool is_base) const {
+// Where that fails, the object may have been deleted, or stored anew, since its record was read.
+Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenStored(
+    const Digest& digest, const std::shared_ptr<BlockCache>& cache, bool is_base) const {
   SIGNUM_ASSIGN(const std::string stored, ReadRecord(digest));
   SIGNUM_ASSIGN(const auto record, ObjectRecord::Decode(stored, ObjectKey(digest)));
-  return record.encoded() ? OpenEncoded(digest, record, is_base) : OpenBytes(digest, record);
+  if (record.damaged()) return ObjectDamaged(digest, record.why);
+  auto opened =
+      record.encoded() ? OpenEncoded(digest, record, cache, is_base) : OpenBytes(digest, record);
+  if (opened.has_value() || opened.error().code != Errc::kCorrupt) return opened;
+  SIGNUM_ASSIGN(const std::string now, ReadRecord(digest));
+  return now == stored ? opened : OpenStored(digest, cache, is_base);
 }
 
 Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenBytes(const Digest& digest,
@@ -150,42 +208,43 @@ Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenBytes(const Digest& d
   }
   auto blob = engine_.OpenBlob(record.blob);
   if (blob.has_value() || blob.error().code != Errc::kNotFound) return blob;
-  SIGNUM_ASSIGN(const bool there, Has(digest));  // or deleted since
-  if (!there) return UnknownObject(digest);
   return Fail(Errc::kCorrupt, "object_lost", "the blob of object " + digest.Text() + " is gone");
 }
 
-Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenEncoded(const Digest& digest,
-                                                                   const ObjectRecord& record,
-                                                                   bool is_base) const {
+Result<std::shared_ptr<const ByteSource>> ObjectStore::OpenEncoded(
+    const Digest& digest, const ObjectRecord& record, const std::shared_ptr<BlockCache>& cache,
+    bool is_base) const {
   std::shared_ptr<const ByteSource> base;
   if (record.base) {
     if (is_base) return BadEncoding(digest, "a base that has a base itself");
-    auto opened = OpenAs(*record.base, true);
+    auto opened = OpenStored(*record.base, cache, true);
     if (opened.has_error() && opened.error().code == Errc::kNotFound) {
-      return BadEncoding(digest, "its base " + record.base->Text() + " is gone");
+      return BaseMissing(*record.base, digest);
     }
     SIGNUM_ASSIGN(base, std::move(opened));
   }
   SIGNUM_ASSIGN(auto bytes, OpenBytes(digest, record));
   SIGNUM_ASSIGN(auto decoded,
-                EncodedObject::Open(std::move(bytes), std::move(base), digest, blocks_));
+                EncodedObject::Open(std::move(bytes), std::move(base), digest, cache));
   if (decoded->size() != record.size) return BadEncoding(digest, "another size than its record's");
   return std::shared_ptr<const ByteSource>(std::move(decoded));
 }
 
 Result<bool> ObjectStore::Has(const Digest& digest) const {
-  SIGNUM_ASSIGN(const auto stored, engine_.Get(ObjectKey(digest)));
-  return stored.has_value();
+  const std::string key = ObjectKey(digest);
+  SIGNUM_ASSIGN(const auto stored, engine_.Get(key));
+  if (!stored) return false;
+  SIGNUM_ASSIGN(const ObjectRecord record, ObjectRecord::Decode(*stored, key));
+  return !record.damaged();
 }
 
 Result<ObjectStore::Info> ObjectStore::Describe(const Digest& digest) const {
   SIGNUM_ASSIGN(const std::string stored, ReadRecord(digest));
   SIGNUM_ASSIGN(const auto record, ObjectRecord::Decode(stored, ObjectKey(digest)));
-  return Info{record.size, record.stored_bytes(), record.base};
+  return Info{record.size, record.stored_bytes(), record.base, record.damaged()};
 }
 
-// The record goes first: a crash in between leaves a blob that nothing names, for the sweep.
+// The record goes first: a crash in between leaves a blob that nothing names, for the next start.
 Result<void> ObjectStore::Delete(const Digest& digest) {
   SIGNUM_ASSIGN(const std::string stored, ReadRecord(digest));
   const std::string key = ObjectKey(digest);
@@ -193,12 +252,28 @@ Result<void> ObjectStore::Delete(const Digest& digest) {
   Batch batch;
   batch.Require(key, stored);
   batch.Delete(key);
+  batch.Delete(CondemnedKey(digest));
   const Result<void> committed = engine_.Commit(batch);
   if (committed.has_error()) {
     return committed.error().code == Errc::kPrecondition ? UnknownObject(digest)
                                                          : committed.error();
   }
+  if (record.damaged()) --damaged_;
   return record.in_blob() ? engine_.DeleteBlob(record.blob) : Result<void>();
+}
+
+std::shared_ptr<void> ObjectStore::HoldCollection() {
+  std::lock_guard lock(holds_mutex_);
+  const auto held = holds_.insert(std::chrono::steady_clock::now());
+  return {this, [held](ObjectStore* store) {
+            std::lock_guard release(store->holds_mutex_);
+            store->holds_.erase(held);
+          }};
+}
+
+std::optional<std::chrono::steady_clock::time_point> ObjectStore::OldestHold() const {
+  std::lock_guard lock(holds_mutex_);
+  return holds_.empty() ? std::nullopt : std::optional(*holds_.begin());
 }
 
 }  // namespace signum

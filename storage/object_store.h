@@ -1,9 +1,13 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +25,10 @@ struct ObjectRecord;
 // or encoded (format/encoded_object.h); an object is named by its raw bytes' digest and read as
 // those bytes either way. What takes up to kInlineObjectBytes lies in the ordered keys, the rest
 // each in a blob of its own. Thread-safe; two threads that put the same bytes end with one object.
+//
+// An object whose bytes turn out to be wrong, when they are read or by Verify, is quarantined: it
+// cannot be opened any more (kCorrupt "object_damaged" names it), nor can those that are
+// differences from it, and Put stores it anew.
 class ObjectStore {
  public:
   static constexpr uint64_t kInlineObjectBytes = 64 * 1024;
@@ -36,7 +44,8 @@ class ObjectStore {
     uint64_t stored_bytes = 0;  // what they take, where created
   };
   // Stores `bytes`. With `expected`, bytes of another digest are Errc::kCorrupt "digest_mismatch"
-  // and nothing stays behind; an expected object that exists is not read or written again.
+  // and nothing stays behind; an expected object that exists is not read or written again, and
+  // collection takes it for new.
   Result<PutResult> Put(const ByteSource& bytes, const std::optional<Digest>& expected,
                         const ByteProgress& progress = {});
   Result<PutResult> Put(ConstBytes bytes);
@@ -49,21 +58,47 @@ class ObjectStore {
     std::optional<Digest> base;
   };
   // As Put with `expected`, encoded where that makes the bytes smaller. An object that exists stays
-  // as it is kept.
+  // as it is kept; one that is stored anew after it was damaged is not encoded, because others may
+  // be differences from it.
   Result<PutResult> PutEncoded(const ByteSource& bytes, const Digest& expected,
                                const Encoding& encoding, const ByteProgress& progress = {});
 
-  // Errc::kNotFound "unknown_object".
+  // Errc::kNotFound "unknown_object"; kCorrupt "object_damaged": it, or what it is a difference
+  // from.
   Result<std::shared_ptr<const ByteSource>> Open(const Digest& digest) const;
-  Result<bool> Has(const Digest& digest) const;
+  Result<bool> Has(const Digest& digest) const;  // false where it is quarantined
   struct Info {
     uint64_t size = 0;           // of the raw bytes
     uint64_t stored_bytes = 0;   // as they are kept
     std::optional<Digest> base;  // the object that is needed to read this one
+    bool damaged = false;        // it is quarantined
   };
   Result<Info> Describe(const Digest& digest) const;
   // The caller knows that no object has this one as its base.
   Result<void> Delete(const Digest& digest);
+
+  // Whether an object is there and can be read as far as records tell; one that is, and what it is
+  // a difference from, is young again for collection. For whoever names an object without putting
+  // it.
+  Result<bool> Keep(const Digest& digest);
+
+  // Reads all of an object. Where its bytes do not have its digest it is quarantined, or what it is
+  // a difference from, if that is to blame: kCorrupt "object_damaged". Returns its size.
+  Result<uint64_t> Verify(const Digest& digest, const ByteProgress& progress = {}) const;
+
+  // Quarantines an object of which is known by other means that its bytes on the disk are not good
+  // any more (they may still be in a cache). Nothing to do where it is gone or quarantined already.
+  Result<void> MarkDamaged(const Digest& digest, std::string_view why) const;
+
+  // While the handle lives, nothing that was put or kept since it was taken is collected, however
+  // long it takes until a record names it.
+  std::shared_ptr<void> HoldCollection();
+  std::optional<std::chrono::steady_clock::time_point> OldestHold() const;
+
+  // Quarantined objects; what was there when the process began is told by whoever scans the store.
+  uint64_t damaged() const { return damaged_; }
+  void CountDamaged(uint64_t found) { damaged_ = found; }
+  void ForgetDamaged() { --damaged_; }  // one was deleted
 
   Engine& engine() const { return engine_; }
 
@@ -76,19 +111,36 @@ class ObjectStore {
   Result<PutResult> PutBlob(const ByteSource& bytes, const std::optional<Digest>& expected,
                             const ByteProgress& progress);
   Result<PutResult> PutRecord(const Digest& digest, ObjectRecord record);
+  Result<bool> Install(const Digest& digest, const ObjectRecord& record);
+  Result<bool> IsSound(const ObjectRecord& record) const;
+  Result<std::optional<Info>> KeepOne(const Digest& digest);
   Result<std::string> ReadRecord(const Digest& digest) const;
   Result<std::shared_ptr<const ByteSource>> OpenBytes(const Digest& digest,
                                                       const ObjectRecord& record) const;
   Result<std::shared_ptr<const ByteSource>> OpenEncoded(const Digest& digest,
                                                         const ObjectRecord& record,
+                                                        const std::shared_ptr<BlockCache>& cache,
                                                         bool is_base) const;
-  Result<std::shared_ptr<const ByteSource>> OpenAs(const Digest& digest, bool is_base) const;
+  // As its record says; damage that it meets is only told. `cache` may be null.
+  Result<std::shared_ptr<const ByteSource>> OpenStored(const Digest& digest,
+                                                       const std::shared_ptr<BlockCache>& cache,
+                                                       bool is_base = false) const;
+  Result<Digest> HashStored(const Digest& digest, const ByteProgress& progress) const;
+  Result<std::optional<std::string>> RecordOfBase(const ObjectRecord& record) const;
+  Result<void> VerifyBase(const Digest& base, const Digest& of) const;
+  Result<void> Quarantine(const Digest& digest, const std::string& seen,
+                          std::string_view why) const;
   void DropStrays();
+
+  friend class ObjectSource;
 
   static constexpr size_t kCachedBlocks = 64;
 
   Engine& engine_;
   const std::shared_ptr<BlockCache> blocks_ = std::make_shared<BlockCache>(kCachedBlocks);
+  mutable std::atomic<uint64_t> damaged_ = 0;
+  mutable std::mutex holds_mutex_;
+  std::multiset<std::chrono::steady_clock::time_point> holds_;
   // Sealed blobs whose record could not be written. Whether it is there is known only after the
   // next write that works: until then they stay.
   std::mutex strays_mutex_;

@@ -280,13 +280,15 @@ Result<void> DeleteRocksBlob(RocksDatabase& database, uint64_t number) {
                        "delete blob " + std::to_string(number));
 }
 
+uint64_t BlobOfKey(std::string_view key) { return __builtin_bswap64(LoadLe<uint64_t>(key.data())); }
+
 // One file is one blob, so the file list answers without a read.
 Result<std::vector<uint64_t>> ListRocksBlobs(RocksDatabase& database) {
   SIGNUM_ASSIGN(const auto files, BlobFiles(database));
   std::vector<uint64_t> numbers;
   for (const auto& level : files.levels) {
     for (const auto& file : level.files) {
-      numbers.push_back(__builtin_bswap64(LoadLe<uint64_t>(file.smallestkey.data())));
+      numbers.push_back(BlobOfKey(file.smallestkey));
     }
   }
   std::sort(numbers.begin(), numbers.end());

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "storage/rocks_database.h"
@@ -20,6 +21,7 @@ Result<std::shared_ptr<const ByteSource>> OpenRocksBlob(std::shared_ptr<RocksDat
                                                         uint64_t number);
 Result<void> DeleteRocksBlob(RocksDatabase& database, uint64_t number);
 Result<std::vector<uint64_t>> ListRocksBlobs(RocksDatabase& database);  // ascending
+uint64_t BlobOfKey(std::string_view key);                               // whose key it is
 Result<uint64_t> RocksBlobBytes(RocksDatabase& database);               // of their files
 
 }  // namespace signum

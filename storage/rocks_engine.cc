@@ -12,6 +12,7 @@
 #include "storage/rocks_committer.h"
 #include "storage/rocks_database.h"
 #include "storage/rocks_engine.h"
+#include "storage/rocks_files.h"
 #include "storage/schema.h"
 #include "storage/watch_list.h"
 
@@ -140,6 +141,18 @@ class RocksEngine final : public Engine {
     const uint64_t total = DiskBytes(database_->directory());
     usage.metadata_bytes = total > usage.blob_bytes ? total - usage.blob_bytes : 0;
     return usage;
+  }
+
+  Result<void> Reclaim(std::string_view begin, std::string_view end) override {
+    return CompactRocksKeys(*database_, begin, end);
+  }
+  Result<std::vector<EngineFile>> ListFiles() const override { return ListRocksFiles(*database_); }
+  Result<void> VerifyFile(const EngineFile& file,
+                          const std::function<bool(uint64_t)>& progress) const override {
+    return VerifyRocksFile(*database_, file, progress);
+  }
+  Result<std::vector<SnapshotFile>> Snapshot(const std::string& directory) override {
+    return SnapshotRocks(*database_, directory);
   }
 
  private:

@@ -8,12 +8,13 @@ namespace signum {
 
 // The version of the key space and of the records in it (DESIGN.md). It grows when an older program
 // could no longer read or would damage what is stored.
-//   2: objects may be encoded
+//   1  the first
+//   2  encoded and damaged objects, marks of collection beside objects, jobs of the store itself
 inline constexpr uint64_t kSchemaVersion = 2;
 
-// Writes the version into an empty store or one of an older version, or checks it:
-// Errc::kUnavailable "schema_too_new" where a newer Signum wrote the store. Call before anything
-// else of the engine.
+// Writes the version into an empty store, raises an older one, or refuses it: Errc::kUnavailable
+// "schema_too_new" where a newer Signum wrote the store. An older store needs no other change so
+// far: what came with a version is only added to it. Call before anything else of the engine.
 Result<void> EnsureSchema(Engine& engine);
 
 }  // namespace signum

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "client/answer_fields.h"
 #include "client/exit_code.h"
 #include "client/tls_options.h"
 #include "client/upload.h"
@@ -25,7 +26,11 @@ const std::vector<Command>& Commands() {
       {"jobs", "List jobs, or follow one", AddJobs},
       {"nodes", "Show which node runs what, and which lags", AddNodes},
       {"audit", "Show what is stored and what that saved", AddAudit},
-      {"log", "Print the audit log", AddLog},
+      {"log", "Print the audit log, or verify an exported one offline", AddLog},
+      {"gc", "Remove what is out of policy and what nothing names (admin)", AddGc},
+      {"scrub", "Read and check what is stored (admin)", AddScrub},
+      {"backup", "Write a backup to a directory of the server (admin)", AddBackup},
+      {"restore", "Make a data directory from a backup, offline", AddRestore},
       {"token", "Create, list, rotate and revoke access tokens (admin)", AddToken},
       {"keys", "List the keys that sign manifests; rotate them (admin)", AddKeys},
       {"diff", "Compress a fine-tune into a delta file, offline", AddDiff},
@@ -119,6 +124,16 @@ Result<Job> WaitForJob(Registry& registry, const std::string& id) {
   const Errc code = job.state == "cancelled" ? Errc::kCancelled : Errc::kInternal;
   return Fail(code, job.error_code.empty() ? "job_" + job.state : job.error_code,
               "job " + id + " " + job.state + ": " + job.error_message);
+}
+
+Result<nlohmann::json> RunMaintenance(Registry& registry, const std::string& kind,
+                                      const nlohmann::json& request) {
+  SIGNUM_ASSIGN(const nlohmann::json started, registry.StartMaintenance(kind, request));
+  SIGNUM_ASSIGN(const std::string id, JsonString(started, "job"));
+  SIGNUM_TRY(WaitForJob(registry, id));
+  SIGNUM_ASSIGN(const nlohmann::json job, registry.GetJob(id));
+  return Result<nlohmann::json>(boost::system::in_place_value,
+                                job.value("result", nlohmann::json::object()));
 }
 
 std::string FidelityLine(const nlohmann::json& report) {

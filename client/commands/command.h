@@ -50,6 +50,10 @@ CommandRun AddJobs(CLI::App& app, const CommandContext& context);
 CommandRun AddNodes(CLI::App& app, const CommandContext& context);
 CommandRun AddAudit(CLI::App& app, const CommandContext& context);
 CommandRun AddLog(CLI::App& app, const CommandContext& context);
+CommandRun AddGc(CLI::App& app, const CommandContext& context);
+CommandRun AddScrub(CLI::App& app, const CommandContext& context);
+CommandRun AddBackup(CLI::App& app, const CommandContext& context);
+CommandRun AddRestore(CLI::App& app, const CommandContext& context);
 CommandRun AddKeys(CLI::App& app, const CommandContext& context);
 CommandRun AddToken(CLI::App& app, const CommandContext& context);
 CommandRun AddDiff(CLI::App& app, const CommandContext& context);
@@ -74,6 +78,10 @@ Result<std::string> UploadDirectory(Registry& registry, const std::string& direc
 // Follows a job with a progress bar to its end. A job that failed is an error with the job's
 // reason.
 Result<Job> WaitForJob(Registry& registry, const std::string& id);
+
+// Starts a job of the store itself, follows it to its end and returns its result.
+Result<nlohmann::json> RunMaintenance(Registry& registry, const std::string& kind,
+                                      const nlohmann::json& request);
 
 // A line on what a delta lost, from "fidelity" of a report or version; "" where it was not
 // measured.

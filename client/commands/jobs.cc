@@ -33,9 +33,11 @@ Result<void> Run(const CommandContext& context, const std::string& follow) {
   Table table({"JOB", "WHAT", "STATE", "PHASE", "PROGRESS", "CREATED", "ERROR"});
   for (const json& document : list.at("jobs")) {
     SIGNUM_ASSIGN(const Job job, ParseJob(document));
-    table.Add({job.id, job.tenant + "/" + job.model + "@" + std::to_string(job.version), job.state,
-               job.phase, Fixed(job.progress * 100, 0) + " %", JsonCell(document, "created"),
-               job.error_code.empty() ? "-" : job.error_code});
+    const std::string what = job.tenant.empty()
+                                 ? JsonCell(document, "kind")
+                                 : job.tenant + "/" + job.model + "@" + std::to_string(job.version);
+    table.Add({job.id, what, job.state, job.phase, Fixed(job.progress * 100, 0) + " %",
+               JsonCell(document, "created"), job.error_code.empty() ? "-" : job.error_code});
   }
   PrintText(table.Format());
   return {};

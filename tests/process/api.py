@@ -125,6 +125,16 @@ class Api:
             assert time.monotonic() < deadline, f"{model}@{version} still {resource['state']}"
             time.sleep(0.05)
 
+    def wait_job(self, job, timeout=PATIENCE):
+        """The resource of a job that has ended, however it did."""
+        deadline = time.monotonic() + timeout
+        while True:
+            resource = self.json(f"/v1/jobs/{job}")
+            if resource["state"] in ("done", "failed", "cancelled"):
+                return resource
+            assert time.monotonic() < deadline, f"job {job} still {resource['state']}"
+            time.sleep(0.05)
+
     def promote(self, model, version, alias="live", **options):
         return self.put(f"{self.model_path(model)}/aliases/{alias}", {"version": version}, **options)
 

@@ -31,10 +31,12 @@ def test_the_reference_is_what_the_program_says():
 SAMPLES = {"data": ("/tmp/one", "/tmp/two"), "listen": ("127.0.0.1:1", "127.0.0.1:2"), "port-file": ("/tmp/p", "/tmp/q"),
            "role": ("api", "worker"), "tls-cert": ("/tmp/c", "/tmp/d"), "tls-key": ("/tmp/k", "/tmp/l"),
            "tls-client-ca": ("/tmp/a", "/tmp/b"), "no-auth": ("true", None), "log": ("text", "off"), "device": ("cpu", "cuda:0"),
-           "upload-expiry": ("2h", "3h"), "header-timeout": ("4s", "5s"), "body-timeout": ("6s", "7s")}
+           "upload-expiry": ("2h", "3h"), "header-timeout": ("4s", "5s"), "body-timeout": ("6s", "7s"),
+           "gc-every": ("8m", "off"), "gc-grace": ("9m", "10m"), "scrub-every": ("11h", "off"), "backup-dir": ("/tmp/e", "/tmp/f"),
+           "restore": ("/tmp/g", "/tmp/h")}
 # What a value needs beside it.
 WITH = {"tls-cert": ["--tls-key", "/tmp/k"], "tls-key": ["--tls-cert", "/tmp/c"],
-        "tls-client-ca": ["--tls-cert", "/tmp/c", "--tls-key", "/tmp/k"]}
+        "tls-client-ca": ["--tls-cert", "/tmp/c", "--tls-key", "/tmp/k"], "at": ["--restore", "/tmp/b"]}
 
 
 def in_force(key, arguments, env):

@@ -22,6 +22,7 @@ struct Service::Parts {
   std::unique_ptr<Registry> registry;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<Worker> worker;
+  std::unique_ptr<Maintenance> maintenance;
 };
 
 Service::Service(ServiceOptions options) : options_(std::move(options)) {
@@ -67,9 +68,14 @@ void Service::StartWorker() {
   options.device = "cpu";
   const WorkerContext context{app().clock, app().objects, app().catalog, app().uploads, app().keys};
   parts_->worker = Must(Worker::Start(context, options), "worker");
+  options_.maintenance.data = directory_;
+  parts_->maintenance = Must(Maintenance::Start(app(), options_.maintenance), "maintenance");
 }
 
-void Service::StopWorker() { parts_->worker.reset(); }
+void Service::StopWorker() {
+  parts_->maintenance.reset();
+  parts_->worker.reset();
+}
 
 App& Service::app() { return parts_->registry->app(); }
 

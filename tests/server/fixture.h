@@ -7,6 +7,7 @@
 
 #include "server/app.h"
 #include "server/http/server.h"
+#include "server/maintenance.h"
 #include "server/worker.h"
 #include "storage/base/clock.h"
 #include "storage/catalog.h"
@@ -20,7 +21,8 @@ struct ServiceOptions {
   std::filesystem::path directory{};  // empty: a temporary one
   const Clock* clock = nullptr;       // null: the system's
   bool auth = true;
-  bool worker = true;  // starts with the registry
+  bool worker = true;                // starts with the registry
+  MaintenanceOptions maintenance{};  // starts with the worker
   UploadLimits uploads{};
   http::ServerOptions server{};
 };

@@ -103,7 +103,7 @@ class Soak:
             done = api.wait_job(job, timeout=600)
             assert done["state"] == "done", done
             if call == "scrub":
-                assert not done.get("result", {}).get("damaged"), done
+                assert done["result"]["clean"], done
         return run
 
     def measure(self):

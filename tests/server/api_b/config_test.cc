@@ -91,6 +91,28 @@ TEST(Config, WrongUsage) {
   ExpectUsage({"--data", "d", "--config", "/nonexistent/file"}, "/nonexistent/file");
 }
 
+TEST(Config, Upkeep) {
+  const Config defaults = Good({"--data", "d"});
+  EXPECT_EQ(defaults.gc_every, std::chrono::minutes(10));
+  EXPECT_EQ(defaults.gc_grace, std::chrono::hours(1));
+  EXPECT_TRUE(defaults.backup_dir.empty());
+  EXPECT_FALSE(defaults.restore);
+  const Config config =
+      Good({"--data", "d", "--gc-every", "off", "--gc-grace", "2h", "--scrub-every", "30d",
+            "--scrub-rate", "50MB", "--backup-dir", "b", "--restore", "r", "--at", "7"});
+  EXPECT_EQ(config.gc_every.count(), 0);
+  EXPECT_EQ(config.gc_grace, std::chrono::hours(2));
+  EXPECT_EQ(config.scrub_every, std::chrono::hours(24 * 30));
+  EXPECT_EQ(config.scrub_rate, 50'000'000);
+  EXPECT_EQ(config.backup_dir, "b");
+  EXPECT_EQ(config.restore, "r");
+  EXPECT_EQ(config.restore_at, 7);
+  ExpectUsage({"--data", "d", "--gc-grace", "off"}, "--gc-grace");
+  ExpectUsage({"--data", "d", "--scrub-every", "often"}, "--scrub-every");
+  ExpectUsage({"--data", "d", "--at", "7"}, "--restore");
+  ExpectUsage({"--data", "d", "--restore", "r", "--at", "x"}, "--at");
+}
+
 TEST(Config, NoAuthNeedsLoopback) {
   ExpectUsage({"--data", "d", "--no-auth", "--listen", "0.0.0.0:80"}, "--no-auth");
   ExpectUsage({"--data", "d", "--no-auth", "--listen", "[::]:80"}, "--no-auth");

@@ -129,6 +129,23 @@ TEST_F(Jobs, EventsOfAFinishedJobEndAtOnce) {
   EXPECT_NE(reply.body.find("event: end\n"), std::string::npos) << reply.body;
 }
 
+TEST_F(Jobs, OfTheStoreAreTheAdmins) {
+  const Reply started = service_.admin().Post("/v1/admin/gc", {{"dry_run", true}});
+  ASSERT_EQ(started.status, 202) << started.body;
+  const std::string path = "/v1/jobs/" + started.Json().value("job", "");
+  EXPECT_EQ(acme_.Get(path).status, 404);
+  EXPECT_EQ(acme_.Delete(path).status, 404);
+  EXPECT_TRUE(acme_.Get("/v1/jobs").Json()["jobs"].empty());
+  const auto job = service_.admin().Get(path).Json();
+  EXPECT_EQ(job["kind"], "gc");
+  EXPECT_TRUE(job["tenant"].is_null() && job["model"].is_null() && job["version"].is_null());
+  EXPECT_EQ(job["request"]["dry_run"], true);
+  EXPECT_TRUE(job["result"].is_null());
+  EXPECT_EQ(service_.admin().Get("/v1/jobs").Json()["jobs"].size(), 1);
+  EXPECT_EQ(service_.admin().Delete(path).status, 200);
+  EXPECT_EQ(service_.admin().Get(path).Json()["state"], "cancelled");
+}
+
 TEST_F(Jobs, CountsFollowEveryChange) {
   App& app = service_.app();
   ReadyVersion(app, "acme", "chat");

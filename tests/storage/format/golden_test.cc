@@ -67,6 +67,11 @@ TEST(Golden, BaseManifest) {
   ExpectGolden("base-v1.json", SerializeBaseManifest(MakeSampleBase()));
 }
 
+TEST(Golden, Backup) {
+  ExpectGolden("backup-v1.json", MakeSampleBackup().Serialize());
+  EXPECT_EQ(BackupIndex::Parse(Golden("backup-v1.json")).value(), MakeSampleBackup());
+}
+
 // Another zstd may find other frames, which read the same: what is written is pinned for the one
 // that wrote the file.
 TEST(Golden, EncodedObject) {

@@ -52,6 +52,14 @@ Recipe MakeSampleRecipe() {
   return {{config, weights}};
 }
 
+BackupIndex MakeSampleBackup() {
+  return {3,
+          "2026-11-23T16:44:01.000123Z",
+          1080,
+          {{"signing.key", "3-signing.key", 32, "00000000", 0600},
+           {"store/db/000012.sst", "1a2b3c4d-1048-000012.sst", 1048, "1a2b3c4d", 0644}}};
+}
+
 SampleDelta MakeSampleDelta() {
   SampleDelta sample;
   sample.header.base = DigestOf("base");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "storage/format/backup_index.h"
 #include "storage/format/delta_file.h"
 #include "storage/format/manifest.h"
 #include "tests/storage/format/format_support.h"
@@ -21,6 +22,7 @@ SampleDelta MakePlanesSample();
 Recipe MakeSampleRecipe();
 Manifest MakeSampleManifest();
 std::vector<BaseTensor> MakeSampleBase();
+BackupIndex MakeSampleBackup();
 
 Result<DeltaWriter::Sealed> WriteDelta(const SampleDelta& sample,
                                        const std::filesystem::path& path);

@@ -13,7 +13,6 @@
 
 #include "storage/catalog.h"
 #include "storage/object_store.h"
-#include "storage/sweep.h"
 #include "tests/storage/store/store_support.h"
 
 namespace signum {

@@ -220,6 +220,48 @@ TEST_P(JobsTest, TellWatchersOfEveryChange) {
   EXPECT_THAT(told, ElementsAre(id, id, id, id, id));
 }
 
+TEST_P(JobsTest, OfTheStoreAreClaimedByTheirKindAlone) {
+  const JobRecord gc = *catalog_->CreateSystemJob("gc", "{}");
+  const JobRecord scrub = *catalog_->CreateSystemJob("scrub", R"({"sample":0.5})");
+  EXPECT_EQ(Claim(), "") << "a worker takes jobs of versions alone";
+  const std::string version = Create();
+  EXPECT_EQ((*catalog_->ClaimSystemJob("scrub"))->id, scrub.id);
+  EXPECT_EQ(*catalog_->ClaimSystemJob("scrub"), std::nullopt);
+  EXPECT_EQ(Claim(), version);
+  JobRecord job = **catalog_->ClaimSystemJob("gc");
+  EXPECT_EQ(job.id, gc.id);
+  ASSERT_THAT(catalog_->ReportProgress(job.id, "mark", 0.5, 0, 1), Ok());
+  job.state = JobState::kDone;
+  job.result_json = R"({"live":3})";
+  ASSERT_THAT(catalog_->FinishSystemJob(job), Ok());
+  EXPECT_EQ(catalog_->GetJob(gc.id)->result_json, R"({"live":3})");
+  EXPECT_EQ(catalog_->GetJob(scrub.id)->request_json, R"({"sample":0.5})");
+  EXPECT_TRUE(catalog_->ListTenants("", 9)->size() == 1) << "the store is no tenant";
+  EXPECT_EQ(catalog_->ListJobs("", 9)->size(), 3);
+}
+
+TEST_P(JobsTest, OfTheStoreGoOnAfterACrashAndCanBeCancelled) {
+  const std::string id = catalog_->CreateSystemJob("backup", "{}")->id;
+  ASSERT_THAT(catalog_->ClaimSystemJob("backup"), Ok());
+  Restart();
+  EXPECT_EQ(*catalog_->RequeueRunningJobs(), 1);
+  EXPECT_EQ(catalog_->GetJob(id)->state, JobState::kQueued);
+  EXPECT_EQ(catalog_->CancelJob(id)->state, JobState::kCancelled);
+  EXPECT_EQ(*catalog_->ClaimSystemJob("backup"), std::nullopt);
+}
+
+TEST_P(JobsTest, OfTheStoreTheNewestAreKept) {
+  for (size_t i = 0; i < Catalog::kSystemJobsKept + 5; ++i) {
+    catalog_->CreateSystemJob("gc", "{}").value();
+    JobRecord job = **catalog_->ClaimSystemJob("gc");
+    job.state = JobState::kDone;
+    ASSERT_THAT(catalog_->FinishSystemJob(job), Ok());
+  }
+  const auto jobs = *catalog_->ListJobs("", 1000);
+  EXPECT_EQ(jobs.size(), Catalog::kSystemJobsKept + 1);
+  EXPECT_EQ(catalog_->ListSystemJobs()->back().id, jobs.back().id);
+}
+
 INSTANTIATE_TEST_SUITE_P(Engines, JobsTest, ::testing::Values(kMemory, kRocks), EngineName);
 
 }  // namespace

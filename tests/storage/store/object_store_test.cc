@@ -101,7 +101,7 @@ TEST_P(ObjectStoreTest, DeletesObjectsWithTheirBlobs) {
 TEST_P(ObjectStoreTest, SaysWhenABlobIsLost) {
   const Digest digest = objects_.Put(AsBytes(RandomBytes(2000000, 6)))->digest;
   ASSERT_THAT(engine_->DeleteBlob(engine_->ListBlobs()->front()), Ok());
-  EXPECT_THAT(objects_.Open(digest), FailsWith(Errc::kCorrupt, "object_lost", digest.Hex()));
+  EXPECT_THAT(objects_.Open(digest), FailsWith(Errc::kCorrupt, "object_damaged", digest.Hex()));
 }
 
 // ---- encoded objects
@@ -202,8 +202,62 @@ TEST_P(ObjectStoreTest, SaysWhenABaseIsLost) {
   const Digest root = objects_.Put(AsBytes(base))->digest;
   ASSERT_THAT(objects_.PutEncoded(MemorySource(bytes), DigestOf(bytes), {kHalf, root}), Ok());
   ASSERT_THAT(objects_.Delete(root), Ok());
-  EXPECT_THAT(objects_.Open(DigestOf(bytes)),
-              FailsWith(Errc::kCorrupt, "bad_encoding", "its base " + root.Text() + " is gone"));
+  EXPECT_THAT(
+      objects_.Open(DigestOf(bytes)),
+      FailsWith(Errc::kCorrupt, "object_damaged", root.Text() + " is damaged: it is missing"));
+}
+
+// Damage that only digests tell: the difference does not decode, but what is wrong is its base.
+TEST_P(ObjectStoreTest, AChangedBaseIsBlamedForWhatDiffersFromIt) {
+  const std::string base = RandomBytes(60'000, 40), bytes = Tuned(base, 41);
+  const Digest root = objects_.Put(AsBytes(base))->digest;
+  ASSERT_THAT(objects_.PutEncoded(MemorySource(bytes), DigestOf(bytes), {kHalf, root}), Ok());
+  std::string record = **engine_->Get(ObjectKey(root));
+  record.back() = static_cast<char>(record.back() ^ 4);
+  ASSERT_THAT(PutKey(*engine_, ObjectKey(root), record), Ok());
+  const auto opened = objects_.Open(DigestOf(bytes));
+  ASSERT_THAT(opened, Ok());
+  std::string out(bytes.size(), '\0');
+  EXPECT_THAT((*opened)->Read(0, {reinterpret_cast<std::byte*>(out.data()), out.size()}),
+              FailsWith(Errc::kCorrupt, "object_damaged", root.Text()));
+  EXPECT_FALSE(*objects_.Has(root));
+  EXPECT_TRUE(*objects_.Has(DigestOf(bytes)));
+  EXPECT_EQ(objects_.damaged(), 1);
+  // Encoding against it is refused, and it heals without being touched itself.
+  const std::string more = Tuned(base, 42);
+  EXPECT_THAT(objects_.PutEncoded(MemorySource(more), DigestOf(more), {kHalf, root}),
+              FailsWith(Errc::kCorrupt, "object_damaged", root.Text()));
+  ASSERT_THAT(objects_.Put(AsBytes(base)), Ok());
+  EXPECT_TRUE(Contents(**opened) == bytes);
+  EXPECT_EQ(objects_.damaged(), 0);
+}
+
+// It may be what others are differences from, and those are one step from raw bytes.
+TEST_P(ObjectStoreTest, WhatIsStoredAnewAfterDamageIsNotEncoded) {
+  const std::string first = RandomBytes(200'000, 43), second = Tuned(first, 44);
+  const std::string third = Tuned(second, 45);
+  const Digest root = objects_.Put(AsBytes(first))->digest;
+  ASSERT_THAT(objects_.Put(AsBytes(second)), Ok());
+  const NumberLayout half = kHalf;
+  ASSERT_THAT(objects_.PutEncoded(MemorySource(third), DigestOf(third), {half, DigestOf(second)}),
+              Ok());
+  ASSERT_THAT(objects_.MarkDamaged(DigestOf(second), "test"), Ok());
+  ASSERT_THAT(objects_.PutEncoded(MemorySource(second), DigestOf(second), {half, root}), Ok());
+  EXPECT_EQ(objects_.Describe(DigestOf(second))->stored_bytes, second.size());
+  EXPECT_TRUE(Contents(**objects_.Open(DigestOf(third))) == third);
+}
+
+// As when collection took the base between two looks.
+TEST_P(ObjectStoreTest, ADifferenceWithoutItsBaseIsStoredAnew) {
+  const std::string base = RandomBytes(3'000'000, 46), bytes = Tuned(base, 47);
+  const Digest root = objects_.Put(AsBytes(base))->digest;
+  ASSERT_THAT(objects_.PutEncoded(MemorySource(bytes), DigestOf(bytes), {kHalf, root}), Ok());
+  EXPECT_TRUE(*objects_.Keep(DigestOf(bytes)));
+  ASSERT_THAT(objects_.Delete(root), Ok());
+  EXPECT_FALSE(*objects_.Keep(DigestOf(bytes)));
+  EXPECT_TRUE(objects_.Put(MemorySource(bytes), DigestOf(bytes))->created);
+  EXPECT_TRUE(Contents(**objects_.Open(DigestOf(bytes))) == bytes);
+  EXPECT_EQ(engine_->ListBlobs()->size(), 1);
 }
 
 TEST_P(ObjectStoreTest, EncodedObjectsOutliveARestart) {
@@ -221,11 +275,13 @@ TEST(ObjectRecord, KeepsEveryKindAndRefusesOtherBytes) {
   record.created = 1700000000000000;
   record.bytes = "abcd";
   const Digest base = Sha256::Of(AsBytes("base"));
-  for (const auto kind : {ObjectRecord::Kind::kInline, ObjectRecord::Kind::kBlob,
-                          ObjectRecord::Kind::kEncodedInline, ObjectRecord::Kind::kEncodedBlob}) {
+  using Kind = ObjectRecord::Kind;
+  for (const auto kind :
+       {Kind::kInline, Kind::kBlob, Kind::kEncodedInline, Kind::kEncodedBlob, Kind::kDamaged}) {
     record.kind = kind;
-    record.blob = record.in_blob() ? 7 : 0;
-    record.encoded_bytes = kind == ObjectRecord::Kind::kEncodedBlob ? 3 : 0;
+    record.blob = kind == Kind::kInline || kind == Kind::kEncodedInline ? 0 : 7;
+    record.blob_bytes = kind == Kind::kEncodedBlob || kind == Kind::kDamaged ? 3 : 0;
+    record.why = record.damaged() ? "gone" : "";
     record.base = record.encoded() ? std::optional(base) : std::nullopt;
     const std::string value = record.Encode();
     const auto read = ObjectRecord::Decode(value, "key");
@@ -236,7 +292,9 @@ TEST(ObjectRecord, KeepsEveryKindAndRefusesOtherBytes) {
     for (size_t size = 0; size < value.size(); ++size) {
       const auto cut = ObjectRecord::Decode(std::string_view(value).substr(0, size), "key");
       // Of an encoded object in its record, any length may be right: it says itself what it is.
-      if (kind == ObjectRecord::Kind::kEncodedInline && size >= value.size() - 4) continue;
+      // So is any reason.
+      const bool open_end = kind == Kind::kEncodedInline || kind == Kind::kDamaged;
+      if (open_end && size >= value.size() - 4) continue;
       EXPECT_THAT(cut, FailsWith(Errc::kCorrupt, "bad_record", "key")) << size;
     }
   }

@@ -49,10 +49,12 @@ TEST_F(RocksEngineTest, RefusesANewerSchema) {
   EXPECT_THAT(OpenRocksEngine(Path()), FailsWith(Errc::kUnavailable, "schema_too_new", newer));
 }
 
-TEST_F(RocksEngineTest, TakesAnOlderSchemaOverForGood) {
+TEST_F(RocksEngineTest, RaisesAnOlderSchema) {
   ASSERT_THAT(PutKey(*engine_, "g/schema/version", "1"), Ok());
+  ASSERT_THAT(PutKey(*engine_, "t/a/x", "kept"), Ok());
   engine_.Reopen();
   EXPECT_EQ(*engine_->Get("g/schema/version"), std::to_string(kSchemaVersion));
+  EXPECT_EQ(*engine_->Get("t/a/x"), "kept");
 }
 
 TEST_F(RocksEngineTest, RefusesADirectoryThatCannotBeMade) {
