@@ -274,12 +274,12 @@ void WithWidth(size_t width, Use use) {
   return use(uint64_t{});
 }
 
-bool use_reference = false;
-
 }  // namespace
 
 #if SIGNUM_HAVE_HIGHWAY
 namespace {
+
+bool use_reference = false;
 
 HWY_EXPORT(SplitVectors);
 HWY_EXPORT(JoinVectors);
