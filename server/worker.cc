@@ -178,8 +178,14 @@ Result<void> JobWorker::RecordFailure(const JobRecord& claimed, const Error& err
   version.error_reason = error.reason;
   version.error_message = error.message;
   version.finished = job.finished;
+  // First, so that who sees the failure can try again at once; cut off here, the job runs again.
+  if (!version.upload.empty() && job.state == JobState::kFailed) {
+    ReleaseUpload(context_.uploads, version.upload, job.state);
+  }
   SIGNUM_TRY(context_.catalog.FinishVersion(version, job));
-  if (!version.upload.empty()) ReleaseUpload(context_.uploads, version.upload, job.state);
+  if (!version.upload.empty() && job.state == JobState::kCancelled) {
+    ReleaseUpload(context_.uploads, version.upload, job.state);
+  }
   if (job.state == JobState::kCancelled) {
     std::error_code ignored;  // it may never have been made
     std::filesystem::remove(StateFile(options_, job.id), ignored);

@@ -22,6 +22,7 @@ TEST(Exp, StaysFiniteAndAboveZeroBeyondItsRange) {
   for (const float x : {88.0F, 89.0F, 1000.0F, 1e30F}) EXPECT_TRUE(std::isfinite(Exp(x))) << x;
   EXPECT_LT(Exp(-1e30F), 1e-37F);
   EXPECT_FLOAT_EQ(Exp(0), 1);
+  EXPECT_TRUE(std::isnan(Exp(NAN)));
 }
 
 }  // namespace
