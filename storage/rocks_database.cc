@@ -197,8 +197,8 @@ fs::path RocksDatabase::Unsettled(const fs::path& staged) {
 // its link to the file; but the record may have reached the disk, and then the database cannot be
 // opened without the file. The engine keeps the file as unsettled until it was opened once more.
 bool RocksDatabase::RestoreUnsettled(const std::string& why) {
-  static const std::regex kMissing(
-      "No such file[^:]*: While open a file[^:]*: [^:]*/([0-9]+)\\.(ldb|sst)");
+  // RocksDB tells of it in several ways, all of which end like this.
+  static const std::regex kMissing("/([0-9]+)\\.(ldb|sst): No such file or directory");
   std::smatch found;
   if (!std::regex_search(why, found, kMissing)) return false;
   const fs::path missing = directory_ / "db" / (found[1].str() + ".sst");
