@@ -18,7 +18,8 @@ void FlipBit(const std::filesystem::path& path, uint64_t bit);
 class ModelStoreTest : public ::testing::Test {
  protected:
   void CreateBase(const std::string& name, const std::filesystem::path& directory);
-  // A ready version of the fine-tune `model` whose "delta" is `delta_bytes` of noise.
+  // A ready version of the fine-tune `model` whose "delta" is `delta_bytes` of noise. Its base is
+  // "tiny", which is made where there is none.
   VersionRecord CreateVersion(const std::string& tenant, const std::string& model,
                               size_t delta_bytes);
   // The object's record as it is stored.
