@@ -66,7 +66,8 @@ class Collector::Pass {
     SIGNUM_ASSIGN(lease_, engine_.AcquireLease("collect", "collector", kLeaseMicros));
     SIGNUM_TRY(clock_.Save());
     limit_ = clock_.Now() - options_.grace_micros;
-    if (const auto oldest = objects_.OldestHold()) limit_ = std::min(limit_, clock_.At(*oldest));
+    if (const auto oldest = objects_.OldestHold())
+      limit_ = std::min(limit_, clock_.At(*oldest) - 1);
     SIGNUM_ASSIGN(const auto blobs, engine_.ListBlobs());  // before the records that name them
     SIGNUM_TRY(Mark());
     SIGNUM_TRY(Step(0.3));
@@ -135,9 +136,7 @@ class Collector::Pass {
     const auto since = object.condemned ? MomentOf(*object.condemned) : std::nullopt;
     const bool goes = since && *since <= limit_;
     if (goes && !options_.dry_run) return Remove(object);
-    if (!since && !options_.dry_run) {
-      marks_.Put(CondemnedKey(object.digest), std::to_string(clock_.Now()));
-    }
+    if (!since && !options_.dry_run) condemned_.push_back(object.digest);
     List(object, goes);
     return {};
   }
@@ -181,8 +180,14 @@ class Collector::Pass {
   }
 
   Result<void> WriteMarks() {
-    const Batch marks = std::exchange(marks_, {});
-    return marks.mutations.empty() ? Result<void>() : engine_.Commit(marks);
+    Batch marks = std::exchange(marks_, {});
+    const auto condemned = std::exchange(condemned_, {});
+    if (marks.mutations.empty() && condemned.empty()) return {};
+    return objects_.BetweenHolds([&] {
+      const std::string now = std::to_string(clock_.Now());
+      for (const Digest& digest : condemned) marks.Put(CondemnedKey(digest), now);
+      return engine_.Commit(marks);
+    });
   }
 
   // A blob without a record is being named just now, or was left by a write that failed.
@@ -216,7 +221,8 @@ class Collector::Pass {
   Marked marked_;
   std::unordered_map<Digest, std::string> only_of_;  // named by versions to be left out
   std::unordered_set<uint64_t> named_blobs_;
-  Batch marks_;  // of one part of the object table
+  Batch marks_;                    // to be taken back, of one part of the object table
+  std::vector<Digest> condemned_;  // of that part
   std::byte part_{};
   uint64_t compactable_ = 0;
   CollectReport report_;

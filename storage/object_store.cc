@@ -271,6 +271,11 @@ std::shared_ptr<void> ObjectStore::HoldCollection() {
           }};
 }
 
+Result<void> ObjectStore::BetweenHolds(const std::function<Result<void>()>& write) {
+  std::lock_guard lock(holds_mutex_);
+  return write();
+}
+
 std::optional<std::chrono::steady_clock::time_point> ObjectStore::OldestHold() const {
   std::lock_guard lock(holds_mutex_);
   return holds_.empty() ? std::nullopt : std::optional(*holds_.begin());

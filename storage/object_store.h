@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -94,6 +95,9 @@ class ObjectStore {
   // long it takes until a record names it.
   std::shared_ptr<void> HoldCollection();
   std::optional<std::chrono::steady_clock::time_point> OldestHold() const;
+  // Runs `write` while no hold is taken. What it marks with the time is then younger than a hold,
+  // or was there when the hold was taken, and whoever puts or keeps an object after that sees it.
+  Result<void> BetweenHolds(const std::function<Result<void>()>& write);
 
   // Quarantined objects; what was there when the process began is told by whoever scans the store.
   uint64_t damaged() const { return damaged_; }

@@ -219,7 +219,7 @@ TEST_F(BackupTest, StoppedAnywhereItLeavesTheEarlierOnesGood) {
   for (int stop_at = 0; stop_at < 5; ++stop_at) {
     int step = 0;
     EXPECT_THAT(directory->Create({*engine_, Data(), Data() / "tmp" / "backup", {}}, clock_,
-                                  [&](double) { return step++ < 5 * stop_at; }),
+                                  [&](double) { return step++ < 3 * stop_at; }),
                 FailsWith(Errc::kCancelled, "cancelled", ""));
   }
   EXPECT_EQ(ListBackups(Backups())->size(), 1);
