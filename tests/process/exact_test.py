@@ -177,8 +177,8 @@ def test_kill_9_in_the_middle_of_a_job_loses_nothing(start, tmp_path):
             registry = start(Registry, folder=tmp_path)
             admin = Api(registry.url, registry.token)
         resource = admin.wait_version(model, 1)
-        if attempt < 2:  # later ones are there already
-            assert resource["sizes"]["exact"] == pytest.approx(undisturbed["sizes"]["exact"], rel=0.1)
+        # What the last run of the job added: what runs before it, or other models, stored is there already.
+        assert 0 <= resource["sizes"]["exact"] <= 1.1 * undisturbed["sizes"]["exact"]
         expect_exact(admin, model, 1, FAMILY / name)
     expect_exact(admin, "calm/model", 1, FAMILY / "pysrc")
     assert registry.stop() == 0

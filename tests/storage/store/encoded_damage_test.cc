@@ -37,6 +37,14 @@ class EncodedDamageTest : public ModelStoreTest {
     return report.has_value() ? report->damaged : std::vector<DamagedObject>();
   }
 
+  // Reads so much else, twice each, that nothing of before is cached, however often it was read.
+  void FillCache() {
+    constexpr size_t kBytes = 160 << 20;
+    const auto other = *engine_->OpenBlob(WriteBlob(*engine_, RandomBytes(kBytes, 3)));
+    std::byte one[1];
+    for (size_t at = 0; at < kBytes; at += 1 << 19) ASSERT_THAT(other->Read(at, one), Ok());
+  }
+
   Digest encoded_, base_;  // in a blob each
   std::string raw_, base_raw_;
 };
@@ -62,17 +70,19 @@ TEST_F(EncodedDamageTest, ADamagedBaseIsNamedWithAllThatDependsOnIt) {
 }
 
 TEST_F(EncodedDamageTest, AReadFindsDamageToTheBase) {
-  const auto opened = *objects_.Open(encoded_);
+  ObjectStore objects(*engine_);  // one that has nothing decoded in its cache
+  const auto opened = *objects.Open(encoded_);
   Damage(base_);
+  FillCache();
   std::string out(raw_.size(), '\0');
   const MutableBytes all(reinterpret_cast<std::byte*>(out.data()), out.size());
   EXPECT_THAT(opened->Read(0, all), FailsWith(Errc::kCorrupt, "object_damaged", base_.Text()));
   EXPECT_THAT(opened->Hold(0, out.size()),
               FailsWith(Errc::kCorrupt, "object_damaged", base_.Text()));
-  EXPECT_EQ(objects_.damaged(), 1);
-  EXPECT_TRUE(*objects_.Has(encoded_));
+  EXPECT_EQ(objects.damaged(), 1);
+  EXPECT_TRUE(*objects.Has(encoded_));
   // What was open goes on once it is stored anew.
-  ASSERT_THAT(objects_.Put(MemorySource(base_raw_), base_), Ok());
+  ASSERT_THAT(objects.Put(MemorySource(base_raw_), base_), Ok());
   EXPECT_TRUE(Contents(*opened) == raw_);
 }
 

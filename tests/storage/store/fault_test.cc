@@ -150,7 +150,9 @@ TEST_F(FaultTest, EachFailedWriteIsToldAndHealed) {
     const bool beyond = files_->changes() - before <= change;
     files_->StopFailing();
     // What failed in the background is told to the next write, and healed by the one after it.
-    if (WriteKeys(++step).has_error()) ASSERT_THAT(WriteKeys(++step), Ok());
+    if (WriteKeys(++step).has_error()) {
+      ASSERT_THAT(WriteKeys(++step), Ok());
+    }
     ASSERT_THAT(WriteOneBlob(++step), Ok());
     if (beyond) break;
   }
