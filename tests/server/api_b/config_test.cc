@@ -103,7 +103,7 @@ TEST(Config, Upkeep) {
   EXPECT_EQ(config.gc_every.count(), 0);
   EXPECT_EQ(config.gc_grace, std::chrono::hours(2));
   EXPECT_EQ(config.scrub_every, std::chrono::hours(24 * 30));
-  EXPECT_EQ(config.scrub_rate, 50 << 20);
+  EXPECT_EQ(config.scrub_rate, 50'000'000);
   EXPECT_EQ(config.backup_dir, "b");
   EXPECT_EQ(config.restore, "r");
   EXPECT_EQ(config.restore_at, 7);
