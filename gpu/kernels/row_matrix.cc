@@ -75,7 +75,8 @@ HWY_EXPORT(RowTimesGroups);
 
 void RowTimesMatrix(const float* row, const float* matrix, size_t rows, size_t stride, size_t n,
                     float* out) {
-  if (UseReference() || rows == 0) return reference::RowTimesMatrix(row, matrix, rows, stride, n, out);
+  if (UseReference() || rows == 0)
+    return reference::RowTimesMatrix(row, matrix, rows, stride, n, out);
   HWY_DYNAMIC_DISPATCH(RowTimesGroups)(row, matrix, rows, stride, n, out);
   constexpr size_t kGroup = 16;
   const size_t done = n / kGroup * kGroup;

@@ -7,7 +7,8 @@
 #if SIGNUM_HAVE_ONEDNN
 #include <dnnl.hpp>
 
-// OpenMP's, of the runtime that oneDNN brings; declared here because clang comes without its header.
+// OpenMP's, of the runtime that oneDNN brings; declared here because clang comes without its
+// header.
 extern "C" void omp_set_num_threads(int threads);
 #endif
 
