@@ -80,7 +80,8 @@ TEST_F(ArtifactsTest, TheDeltaIsWhatTheManifestSigns) {
   const Reply envelope = Get("manifest");
   ASSERT_EQ(envelope.status, 200);
   EXPECT_EQ(Sha256Text(envelope.body), version["manifest_digest"]);
-  const auto manifest = Manifest::Verify(envelope.body, service_.app().keys.Current()->public_key());
+  const auto manifest =
+      Manifest::Verify(envelope.body, service_.app().keys.Current()->public_key());
   ASSERT_TRUE(manifest.has_value()) << manifest.error().message;
   EXPECT_EQ(manifest->tenant, "acme");
   EXPECT_EQ(manifest->model, "chat");
