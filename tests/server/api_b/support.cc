@@ -21,8 +21,9 @@ VersionRecord QueueVersion(App& app, const std::string& tenant, const std::strin
   return app.catalog.CreateVersion(version).value();
 }
 
-VersionRecord FinishQueued(App& app) {
-  JobRecord job = app.catalog.ClaimJob().value().value();
+VersionRecord FinishQueued(App& app) { return Finish(app, app.catalog.ClaimJob().value().value()); }
+
+VersionRecord Finish(App& app, JobRecord job) {
   VersionRecord version = app.catalog.GetVersion(job.tenant, job.model, job.version).value();
   version.state = VersionState::kReady;
   version.delta = Sha256::Of(AsBytes(version.job));

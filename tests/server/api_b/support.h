@@ -16,5 +16,7 @@ VersionRecord ReadyVersion(App& app, const std::string& tenant, const std::strin
 
 // Ends the job of a queued version as done.
 VersionRecord FinishQueued(App& app);
+// The same for a job that was claimed.
+VersionRecord Finish(App& app, JobRecord job);
 
 }  // namespace signum::test
