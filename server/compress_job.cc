@@ -16,6 +16,7 @@
 #include "storage/base/file.h"
 #include "storage/format/adapter.h"
 #include "storage/format/manifest.h"
+#include "storage/references.h"
 #include "storage/uploads.h"
 
 namespace signum {
@@ -100,7 +101,8 @@ Result<void> CompressJob::IngestExactly(const Checkpoint& checkpoint) {
   SIGNUM_ASSIGN(const auto ingested, IngestFineTune(context_.objects, checkpoint, *base_, Steps()));
   version_->recipe = ingested.recipe_digest;
   version_->exact_kept = true;
-  version_->exact_bytes = ingested.stored_bytes;
+  SIGNUM_ASSIGN(version_->exact_bytes,
+                BytesStoredSince(context_.objects, ingested.recipe_digest, job_.started));
   return context_.catalog.UpdateVersion(*version_, nullptr);
 }
 

@@ -125,7 +125,7 @@ void AddUpkeepOptions(CLI::App& app, RawFlags& raw, Config& config) {
       ->capture_default_str();
   AddOption(app, "--scrub-rate", config.scrub_rate,
             "Bytes a second that a scrub by itself reads; 0: no limit")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(CLI::AsSizeValue(true))
       ->capture_default_str();
   AddOption(app, "--backup-dir", raw.backup_dir,
             "Directory below which backups may be written; without it there are none by request");

@@ -169,7 +169,7 @@ Result<void> Catalog::Claim(JobRecord& job, VersionRecord& version) const {
   if (job.state != JobState::kQueued) return NotRunning(job);
   job.state = JobState::kRunning;
   version.state = VersionState::kRunning;
-  job.started = impl_->clock.Now();
+  if (job.started == 0) job.started = impl_->clock.Now();  // the first time
   ++job.attempts;
   return {};
 }

@@ -241,7 +241,7 @@ Result<bool> ObjectStore::Has(const Digest& digest) const {
 Result<ObjectStore::Info> ObjectStore::Describe(const Digest& digest) const {
   SIGNUM_ASSIGN(const std::string stored, ReadRecord(digest));
   SIGNUM_ASSIGN(const auto record, ObjectRecord::Decode(stored, ObjectKey(digest)));
-  return Info{record.size, record.stored_bytes(), record.base, record.damaged()};
+  return Info{record.size, record.stored_bytes(), record.base, record.damaged(), record.created};
 }
 
 // The record goes first: a crash in between leaves a blob that nothing names, for the next start.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "storage/base/byte_source.h"
+#include "storage/base/clock.h"
 #include "storage/base/digest.h"
 #include "storage/engine.h"
 #include "storage/format/checkpoint.h"
@@ -73,6 +74,7 @@ class ObjectStore {
     uint64_t stored_bytes = 0;   // as they are kept
     std::optional<Digest> base;  // the object that is needed to read this one
     bool damaged = false;        // it is quarantined
+    UnixMicros created = 0;      // when its bytes were stored
   };
   Result<Info> Describe(const Digest& digest) const;
   // The caller knows that no object has this one as its base.

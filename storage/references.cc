@@ -1,6 +1,7 @@
 #include "storage/references.h"
 
 #include <map>
+#include <set>
 #include <utility>
 
 namespace signum {
@@ -125,6 +126,17 @@ Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Di
   const size_t count = named.size();
   for (size_t i = 0; i < count; ++i) SIGNUM_TRY(AddBase(objects, named[i], named));
   return named;
+}
+
+Result<uint64_t> BytesStoredSince(const ObjectStore& objects, const Digest& recipe,
+                                  UnixMicros since) {
+  SIGNUM_ASSIGN(const auto named, ObjectsOfRecipe(objects, recipe));
+  uint64_t bytes = 0;
+  for (const Digest& digest : std::set<Digest>(named.begin(), named.end())) {
+    SIGNUM_ASSIGN(const auto info, objects.Describe(digest));
+    if (info.created >= since) bytes += info.stored_bytes;
+  }
+  return bytes;
 }
 
 Result<void> ForEachBase(const Catalog& catalog,

@@ -18,6 +18,11 @@ namespace signum {
 // than once, and need not exist.
 Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Digest& recipe);
 
+// What of these takes room since that moment. For whoever stored the recipe's objects from then on,
+// in one go or, after a crash, in several.
+Result<uint64_t> BytesStoredSince(const ObjectStore& objects, const Digest& recipe,
+                                  UnixMicros since);
+
 // What reports and logs call a version: "tenant/model@3".
 std::string NameOf(const VersionRecord& version);
 

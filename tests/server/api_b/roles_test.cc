@@ -73,6 +73,8 @@ const Row kRows[] = {
     {"POST", "/v1/admin/tokens", "/v1/admin/tokens", "ynnnn1"},
     {"GET", "/v1/admin/tokens", "/v1/admin/tokens", "ynnnn1"},
     {"DELETE", "/v1/admin/tokens/{id}", "/v1/admin/tokens/none", "4nnnn1"},
+    {"POST", "/v1/admin/tokens/{id}/rotate", "/v1/admin/tokens/none/rotate", "4nnnn1"},
+    {"POST", "/v1/admin/keys/rotate", "/v1/admin/keys/rotate", "ynnnn1"},
     {"GET", "/v1/admin/tenants/{tenant}", "/v1/admin/tenants/acme", "ynnnn1"},
     {"PUT", "/v1/admin/tenants/{tenant}", "/v1/admin/tenants/acme", "ynnnn1"},
     {"POST", "/v1/admin/gc", "/v1/admin/gc", "ynnnn1"},

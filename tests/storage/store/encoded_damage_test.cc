@@ -62,17 +62,19 @@ TEST_F(EncodedDamageTest, ADamagedBaseIsNamedWithAllThatDependsOnIt) {
 }
 
 TEST_F(EncodedDamageTest, AReadFindsDamageToTheBase) {
-  const auto opened = *objects_.Open(encoded_);
   Damage(base_);
+  engine_.Reopen();  // what was read is in a cache
+  ObjectStore objects(*engine_);
+  const auto opened = *objects.Open(encoded_);
   std::string out(raw_.size(), '\0');
   const MutableBytes all(reinterpret_cast<std::byte*>(out.data()), out.size());
   EXPECT_THAT(opened->Read(0, all), FailsWith(Errc::kCorrupt, "object_damaged", base_.Text()));
   EXPECT_THAT(opened->Hold(0, out.size()),
               FailsWith(Errc::kCorrupt, "object_damaged", base_.Text()));
-  EXPECT_EQ(objects_.damaged(), 1);
-  EXPECT_TRUE(*objects_.Has(encoded_));
+  EXPECT_EQ(objects.damaged(), 1);
+  EXPECT_TRUE(*objects.Has(encoded_));
   // What was open goes on once it is stored anew.
-  ASSERT_THAT(objects_.Put(MemorySource(base_raw_), base_), Ok());
+  ASSERT_THAT(objects.Put(MemorySource(base_raw_), base_), Ok());
   EXPECT_TRUE(Contents(*opened) == raw_);
 }
 

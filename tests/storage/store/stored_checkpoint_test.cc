@@ -1,9 +1,12 @@
 // Ingest of real checkpoints and reading them back.
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "storage/base/file.h"
 #include "storage/object_store.h"
+#include "storage/references.h"
 #include "tests/storage/store/store_support.h"
 
 namespace signum {
@@ -76,6 +79,19 @@ TEST_P(StoredCheckpointTest, StoresEqualPiecesOnce) {
   // A fine-tune shares the tokenizer and other small files.
   const IngestedCheckpoint fine = Ingest("kjv");
   EXPECT_LT(fine.stored_bytes, fine.hashed.recipe.TotalBytes());
+}
+
+// However often an ingest was cut short.
+TEST_P(StoredCheckpointTest, TellsWhatTookRoomSinceAMoment) {
+  const IngestedBase base = Ingest("base");
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const UnixMicros began = SystemClock().Now();
+  const auto tune = *Checkpoint::OpenDirectory(kModels / "kjv");
+  const IngestedCheckpoint whole = IngestTune(*tune, *Open(base));
+  EXPECT_EQ(*BytesStoredSince(objects_, whole.recipe_digest, began), whole.stored_bytes);
+  EXPECT_EQ(IngestTune(*tune, *Open(base)).stored_bytes, 0);
+  EXPECT_EQ(*BytesStoredSince(objects_, whole.recipe_digest, began), whole.stored_bytes);
+  EXPECT_EQ(*BytesStoredSince(objects_, whole.recipe_digest, SystemClock().Now() + 1), 0);
 }
 
 TEST_P(StoredCheckpointTest, CountsProgressToTheTotal) {
