@@ -125,6 +125,7 @@ class RocksBlobWriter final : public BlobWriter {
     arg.options.allow_blocking_flush = false;
     arg.options.write_global_seqno = false;
     arg.options.verify_file_checksum = false;  // computed as the file was written
+    const std::shared_lock ingesting(database_->ingests());
     return database_->Note(session.db().IngestExternalFiles({arg}),
                            "ingest blob " + std::to_string(number_));
   }

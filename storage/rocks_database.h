@@ -60,6 +60,10 @@ class RocksDatabase {
   Result<void> Heal();
   Result<void> Note(const rocksdb::Status& status, std::string_view what);
 
+  // Shared while a blob is ingested. A checkpoint takes its list of files before the log, so it
+  // must hold this alone: else the log may name a blob that is not among the files.
+  std::shared_mutex& ingests() { return ingests_; }
+
   const rocksdb::Options& blob_options() const;
   const std::filesystem::path& directory() const { return directory_; }
   std::filesystem::path staging() const { return directory_ / "staging"; }
@@ -82,6 +86,7 @@ class RocksDatabase {
   std::atomic<bool> healing_ = false;  // keeps new sessions from holding up the one that closes
   std::mutex heal_mutex_;
   mutable std::shared_mutex gate_;  // shared: db_ stays open
+  std::shared_mutex ingests_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
 };

@@ -95,6 +95,7 @@ Result<std::vector<SnapshotFile>> SnapshotRocks(RocksDatabase& database,
     const rocksdb::Status created = rocksdb::Checkpoint::Create(&session.db(), &made);
     const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
     if (!created.ok()) return FromRocks(created, "snapshot");
+    const std::unique_lock no_ingest(database.ingests());
     SIGNUM_TRY(database.Note(checkpoint->CreateCheckpoint(directory.string()), "snapshot"));
     AddChecksums(session, checksums);
   }
