@@ -89,7 +89,7 @@ HWY_INLINE void Zip(const uint8_t* even, const uint8_t* odd, size_t count, uint8
 template <size_t kWidth>
 HWY_INLINE void Split(const uint8_t* from, size_t count, uint8_t* planes, size_t stride) {
   if constexpr (kWidth == 1) {
-    std::memcpy(planes, from, count);
+    std::copy_n(from, count, planes);
   } else if constexpr (kWidth == 2) {
     Unzip(from, count, planes, planes + stride);
   } else {
@@ -104,7 +104,7 @@ HWY_INLINE void Split(const uint8_t* from, size_t count, uint8_t* planes, size_t
 template <size_t kWidth>
 HWY_INLINE void Join(const uint8_t* planes, size_t stride, size_t count, uint8_t* to) {
   if constexpr (kWidth == 1) {
-    std::memcpy(to, planes, count);
+    std::copy_n(planes, count, to);
   } else if constexpr (kWidth == 2) {
     Zip(planes, planes + stride, count, to);
   } else {
@@ -359,7 +359,7 @@ std::vector<std::string> PlanesSimdNames() { return {"scalar"}; }
 void SplitDifference(const NumberLayout& layout, const std::byte* fine, const std::byte* base,
                      size_t count, std::byte* planes) {
   if (layout.kind == NumberKind::kBytes) {
-    std::memcpy(planes, fine, count);
+    std::copy_n(fine, count, planes);
     return;
   }
   const size_t done = SplitFast(layout, fine, base, count, planes);
@@ -371,7 +371,7 @@ void SplitDifference(const NumberLayout& layout, const std::byte* fine, const st
 void JoinDifference(const NumberLayout& layout, const std::byte* planes, const std::byte* base,
                     size_t count, std::byte* fine) {
   if (layout.kind == NumberKind::kBytes) {
-    std::memcpy(fine, planes, count);
+    std::copy_n(planes, count, fine);
     return;
   }
   const size_t done = JoinFast(layout, planes, base, count, fine);
