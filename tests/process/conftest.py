@@ -6,6 +6,7 @@ import pytest
 
 from api import Api
 from programs import BIN, FAMILY, FINE_TUNES, Node, Registry
+from proxy import Proxy
 
 
 def pytest_sessionstart():
@@ -51,6 +52,22 @@ def start_node(start, tmp_path):
                      folder=tmp_path / "nodes" / name)
 
     return begin
+
+
+@pytest.fixture
+def published(registry, admin):
+    """A registry whose tenant kjv has version 1 live."""
+    admin.push_base("base", FAMILY / "base")
+    admin.publish("kjv/model", FAMILY / "kjv")
+    return registry
+
+
+@pytest.fixture
+def proxy(published):
+    """A proxy before `published`, which can damage and cut what passes."""
+    proxy = Proxy(published.url)
+    yield proxy
+    proxy.close()
 
 
 class Family:

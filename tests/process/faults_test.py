@@ -11,7 +11,6 @@ import requests
 from api import Api
 from openai import OpenAi
 from programs import FAMILY, PATIENCE, Registry, wait_until
-from proxy import Proxy
 
 PROMPT = "In the beginning"
 LENGTH = 16
@@ -36,20 +35,6 @@ def ready(node):
 
 def says(api, version, model="kjv/model"):
     return api.complete(model, PROMPT, max_tokens=1)["system_fingerprint"] == version["digest"]
-
-
-@pytest.fixture
-def published(registry, admin):
-    admin.push_base("base", FAMILY / "base")
-    admin.publish("kjv/model", FAMILY / "kjv")
-    return registry
-
-
-@pytest.fixture
-def proxy(published):
-    proxy = Proxy(published.url)
-    yield proxy
-    proxy.close()
 
 
 class Asker(threading.Thread):

@@ -5,27 +5,10 @@ import signal
 import threading
 import time
 
-import pytest
 import requests
 
 from api import Api
 from programs import BIN, FAMILY, Program, signum, wait_until
-from proxy import Proxy
-
-
-@pytest.fixture
-def published(registry, admin):
-    """A registry whose tenant kjv has version 1 live."""
-    admin.push_base("base", FAMILY / "base")
-    admin.publish("kjv/model", FAMILY / "kjv")
-    return registry
-
-
-@pytest.fixture
-def proxy(published):
-    proxy = Proxy(published.url)
-    yield proxy
-    proxy.close()
 
 
 def residency(node):
