@@ -83,7 +83,7 @@ CommandRun AddScrub(CLI::App& app, const CommandContext& context) {
   app.add_option("--sample", options->sample,
                  "Part of objects and files to read: 5%, 0.05; default all");
   app.add_option("--rate", options->rate, "Bytes a second at most: 50MB")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(CLI::AsSizeValue(true));
   app.add_option("--repair-from", options->repair_from,
                  "Take what is damaged from the backups in this directory of the server");
   return [&context, options] { return Run(context, *options); };
