@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <condition_variable>
+#include <thread>
 
 #include "tests/client/node/node_test_fixture.h"
 
@@ -113,17 +114,21 @@ TEST_F(RangesTest, ACutRangeGoesOnWhereItBroke) {
 }
 
 TEST_F(RangesTest, ARestartFetchesTheRangesThatAreMissing) {
-  for (int i = 0; i < 200; ++i) {
-    registry_.Break([i](const http::Request& request, const std::string& delta) {
-      if (i < 3) return FakeRegistry::ServeRange(request, delta, ETagOf(delta));
-      return http::Json(503, R"({"code":"busy"})");
-    });
-  }
+  std::atomic<int> refused = 0;
+  const auto the_first_three = [&](const http::Request& request, const std::string& delta) {
+    const std::string range(request.Header("range"));  // bytes=FIRST-LAST
+    if (std::stoull(range.substr(6)) < 3 * kChunkBytes) {
+      return FakeRegistry::ServeRange(request, delta, ETagOf(delta));
+    }
+    ++refused;
+    // The refusal that ends a try cuts the others short: give them time to come.
+    std::this_thread::sleep_for(milliseconds{100});
+    return http::Json(503, R"({"code":"busy"})");
+  };
+  for (int i = 0; i < 500; ++i) registry_.Break(the_first_three);
   Publish(1, 'a');
-  NodeOptions one_by_one = InRanges();
-  one_by_one.fetch.connections = 1;
-  StartNode(one_by_one);
-  ASSERT_TRUE(Eventually([&] { return registry_.delta_requests() > 3; }));  // so three are whole
+  StartNode(InRanges());
+  ASSERT_TRUE(Eventually([&] { return refused >= 6; }));
   node_.reset();
   registry_.Mend();
   const int before = registry_.delta_requests();

@@ -18,7 +18,7 @@ class RegistryOpen : public testing::Test {
 
   TempDir directory_;
   const std::filesystem::path data_ = directory_ / "data";
-  const SystemClock clock_;
+  const SystemClock clock_{};
 };
 
 mode_t ModeOf(const std::filesystem::path& path) {
