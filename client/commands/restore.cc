@@ -25,6 +25,7 @@ Result<void> Run(const Options& options) {
                                         options.data, "--log",     "text"};
   if (!options.at.empty()) arguments.insert(arguments.end(), {"--at", options.at});
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   ::execvp(program.c_str(), pointers.data());

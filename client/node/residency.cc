@@ -229,6 +229,7 @@ std::vector<GenerationStatus> Residency::Snapshot() const {
     }
   }
   std::vector<GenerationStatus> out;
+  out.reserve(slots.size());
   for (const auto& slot : slots) {
     out.push_back({slot->generation.live, slot->state, slot->leases});
   }

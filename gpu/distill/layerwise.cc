@@ -96,6 +96,7 @@ class LayerwiseRun {
     const std::array<int64_t, 4> sizes = {config_.hidden, config_.q_size(), config_.hidden,
                                           config_.intermediate};
     std::vector<Moment> moments;
+    moments.reserve(sizes.size());
     for (const int64_t size : sizes) moments.emplace_back(size);
     std::vector<std::array<std::vector<float>, 4>> shares(acts_.size());
     InOrderWork work;
