@@ -22,6 +22,13 @@ constexpr std::chrono::seconds kQuick{120};
 // Creating a base or a version reads and checks every weight before it answers.
 constexpr std::chrono::seconds kValidation{3600};
 
+// How often a change is begun anew because of another one at the same time.
+constexpr int kRaces = 10;
+
+std::string TenantPath(const std::string& tenant) {
+  return "/v1/admin/tenants/" + EscapeSegment(tenant);
+}
+
 std::string RandomKey() {
   std::array<std::byte, 16> bytes{};
   RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
@@ -429,6 +436,31 @@ Result<json> Registry::ListKeys() { return GetJson("/v1/keys"); }
 
 Result<json> Registry::RotateKey() {
   return SendJson({.method = "POST", .path = "/v1/admin/keys/rotate"});
+}
+
+Result<json> Registry::GetTenant(const std::string& tenant) { return GetJson(TenantPath(tenant)); }
+
+Result<json> Registry::ChangeQuota(const std::string& tenant, const json& change) {
+  for (int attempt = 1;; ++attempt) {
+    Call call{.path = TenantPath(tenant)};
+    SIGNUM_ASSIGN(const HttpResponse seen, SendRetrying(call));
+    SIGNUM_ASSIGN(const json settings, AnswerJson(call, seen));
+    json quota = settings.value("quota", json::object());
+    quota.update(change);
+    call.method = "PUT";
+    call.body = json{{"quota", std::move(quota)}}.dump();
+    call.headers.emplace_back("If-Match", std::string(seen.Header("etag")));
+    Result<json> changed = SendJson(call);
+    const bool raced = changed.has_error() && changed.error().code == Errc::kPrecondition;
+    if (!raced || attempt == kRaces) return changed;
+  }
+}
+
+Result<json> Registry::GetMode() { return GetJson("/v1/admin/mode"); }
+
+Result<json> Registry::SetMode(bool read_only) {
+  return SendJson(
+      {.method = "PUT", .path = "/v1/admin/mode", .body = json{{"read_only", read_only}}.dump()});
 }
 
 Result<std::string> Registry::GetBytes(const std::string& url, uint64_t limit) {

@@ -137,8 +137,14 @@ class Registry {
   Result<nlohmann::json> ListTokens();
   Result<void> RevokeToken(const std::string& id);
   Result<nlohmann::json> RotateToken(const std::string& id, uint64_t grace_seconds);
-  Result<nlohmann::json> ListKeys();   // as /v1/keys answers
-  Result<nlohmann::json> RotateKey();  // the new one
+  Result<nlohmann::json> ListKeys();                            // as /v1/keys answers
+  Result<nlohmann::json> RotateKey();                           // the new one
+  Result<nlohmann::json> GetTenant(const std::string& tenant);  // settings and usage
+  // Sets the limits of a tenant's quota that `change` names (null: the server's default) and keeps
+  // the others, whoever else changes them meanwhile. Returns the settings.
+  Result<nlohmann::json> ChangeQuota(const std::string& tenant, const nlohmann::json& change);
+  Result<nlohmann::json> GetMode();  // {read_only}
+  Result<nlohmann::json> SetMode(bool read_only);
 
   // ---- bytes
   // A small resource in memory; `url` may be relative.

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "server/http/router.h"
 #include "storage/accounts.h"
@@ -11,6 +12,7 @@
 #include "storage/engine.h"
 #include "storage/key_ring.h"
 #include "storage/object_store.h"
+#include "storage/quota.h"
 #include "storage/uploads.h"
 
 namespace signum {
@@ -33,13 +35,19 @@ struct App {
   Accounts& accounts;
   IdempotencyStore& idempotency;
   KeyRing& keys;
+  Quotas& quotas;
   Metrics& metrics;
-  bool auth = true;                    // false: --no-auth, everyone is an admin
-  std::filesystem::path backup_dir{};  // below which backups may lie; empty: nowhere
-  bool node_certificates = false;      // nodes' tokens work with a client certificate alone
-  std::atomic<bool> draining = false;  // set when the server begins to stop: /readyz answers 503
+  bool auth = true;                     // false: --no-auth, everyone is an admin
+  std::filesystem::path backup_dir{};   // below which backups may lie; empty: nowhere
+  bool node_certificates = false;       // nodes' tokens work with a client certificate alone
+  double auth_failures = 0;             // bad tokens a second from one address; 0: no limit
+  std::atomic<bool> read_only = false;  // changes are refused and no job begins
+  std::atomic<bool> draining = false;   // set when the server begins to stop: /readyz answers 503
   std::atomic<const http::Server*> server = nullptr;  // once it runs: what /metrics asks
 };
+
+// Where an admin makes the registry read-only, and read-write again.
+inline constexpr std::string_view kModePattern = "/v1/admin/mode";
 
 // Each group of handlers lives in one file pair of its own name and adds its routes to the table;
 // routes.cc calls them all.
@@ -57,6 +65,7 @@ void AddAuditRoutes(http::Router& router, App& app);   // audit_api
 void AddTokenRoutes(http::Router& router, App& app);   // tokens_api: admin tokens
 void AddKeyRoutes(http::Router& router, App& app);     // keys_api: what manifests are signed with
 void AddTenantRoutes(http::Router& router, App& app);  // tenants_api: admin tenants
+void AddModeRoutes(http::Router& router, App& app);    // mode_api: read-only or not
 void AddMaintenanceRoutes(http::Router& router,
                           App& app);  // maintenance_api: gc, scrub, backups
 void AddOperationRoutes(http::Router& router,

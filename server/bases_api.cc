@@ -85,6 +85,7 @@ Result<http::Response> CreateBase(App& app, const http::Request& request,
   if (earlier) return CreatedAnswer(app, request, *earlier);
   SIGNUM_TRY(AccessUnusedUpload(app, request, upload));
   SIGNUM_ASSIGN(const auto checkpoint, OpenUploadedCheckpoint(app, upload, allow_not_finite));
+  SIGNUM_TRY(app.uploads.CheckSpace(0));
   const auto hold = app.objects.HoldCollection();  // until the base's record names it all
   SIGNUM_ASSIGN(BaseRecord base, StoreBase(app, *checkpoint));
   base.name = params[0];

@@ -4,6 +4,7 @@
 
 #include "server/audit_log.h"
 #include "server/handler.h"
+#include "server/metrics.h"
 
 namespace signum {
 
@@ -19,6 +20,7 @@ http::Handler Change(App& app, std::string action, ApiFunction function, KeptRes
                       const http::Params& params) -> Result<http::Response> {
     auto response = function(app, request, params);
     if (response.has_error()) {
+      app.metrics.CountRefusal(response.error().reason);
       Record(app, request, action, request.path, response.error().reason);
     }
     return response;

@@ -19,6 +19,8 @@ struct RawFlags {
   std::string roles = "api,worker";
   std::string gc_every = "10m", gc_grace = "1h", scrub_every = "7d", backup_dir, restore;
   std::string restore_at;
+  uint64_t quota_bytes = 0, quota_versions = 0, quota_jobs = 0, quota_burst = 0;
+  double quota_requests = 0;
   bool no_auth = false;
   int64_t drain_seconds = 30;
 };
@@ -110,9 +112,40 @@ void AddWorkOptions(CLI::App& app, RawFlags& raw, Config& config) {
   AddOption(app, "--max-upload-files", config.uploads.max_files, "Files of one upload")
       ->capture_default_str();
   AddOption(app, "--keep-free", config.uploads.keep_free_bytes,
-            "Refuse uploads that would leave less free on the disk")
+            "Refuse uploads that would leave less free on the disk, and begin no job while less is")
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();
+}
+
+void AddQuotaOptions(CLI::App& app, RawFlags& raw, Config& config) {
+  constexpr double kMostRequests = 1e6;
+  AddOption(app, "--quota-bytes", raw.quota_bytes,
+            "Bytes that a tenant may hold, where it has no quota of its own; 0: no limit")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  AddOption(app, "--quota-versions", raw.quota_versions,
+            "The same for its versions, all models together; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  AddOption(app, "--quota-jobs", raw.quota_jobs,
+            "The same for its jobs, queued and running; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  AddOption(app, "--quota-requests", raw.quota_requests,
+            "The same for the requests a second of its tokens; 0: no limit")
+      ->check(CLI::Range(0.0, kMostRequests))
+      ->capture_default_str();
+  AddOption(app, "--quota-burst", raw.quota_burst,
+            "Requests that may come at once; 0: what a second brings")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  AddOption(app, "--auth-failures", config.auth_failures,
+            "Bad tokens a second that one address may send before it is refused; 0: no limit")
+      ->check(CLI::Range(0.0, kMostRequests))
+      ->capture_default_str();
+  app.add_flag("--read-only", config.read_only,
+               "Refuse every change and begin no job; reads go on [SIGNUM_READ_ONLY]");
 }
 
 void AddUpkeepOptions(CLI::App& app, RawFlags& raw, Config& config) {
@@ -156,6 +189,17 @@ Result<std::chrono::seconds> ParseDuration(std::string_view flag, std::string_vi
 Result<std::chrono::seconds> ParsePeriod(std::string_view flag, std::string_view text) {
   if (text == "off") return std::chrono::seconds(0);
   return ParseDuration(flag, text);
+}
+
+// 0 stands for no limit.
+template <class T>
+std::optional<T> LimitOf(T flag) {
+  return flag == 0 ? std::nullopt : std::optional(flag);
+}
+
+void ApplyQuota(const RawFlags& raw, Config& config) {
+  config.quota = {LimitOf(raw.quota_bytes), LimitOf(raw.quota_versions), LimitOf(raw.quota_jobs),
+                  LimitOf(raw.quota_requests), LimitOf(raw.quota_burst)};
 }
 
 Result<void> ApplyUpkeep(const RawFlags& raw, Config& config) {
@@ -246,6 +290,7 @@ Result<Config> MakeConfig(Config config, const RawFlags& raw) {
   config.uploads.expire_after_micros = std::chrono::microseconds(expiry).count();
   SIGNUM_ASSIGN(config.header_timeout, ParseDuration("--header-timeout", raw.header_timeout));
   SIGNUM_ASSIGN(config.body_timeout, ParseDuration("--body-timeout", raw.body_timeout));
+  ApplyQuota(raw, config);
   SIGNUM_TRY(ApplyUpkeep(raw, config));
   SIGNUM_TRY(ApplyRoles(raw.roles, config));
   SIGNUM_TRY(CheckDevice(config.device));
@@ -295,6 +340,7 @@ std::variant<Config, UsageExit> ParseConfig(int argc, const char* const* argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   AddServerOptions(app, raw, config);
   AddWorkOptions(app, raw, config);
+  AddQuotaOptions(app, raw, config);
   AddUpkeepOptions(app, raw, config);
   app.set_config("--config", "", "TOML or INI file with the flags above, without the dashes");
   app.set_version_flag("--version", std::string("signumd ") + SIGNUM_VERSION);

@@ -10,6 +10,7 @@
 #include "server/access_log.h"
 #include "server/http/tls.h"
 #include "storage/base/result.h"
+#include "storage/quota.h"
 #include "storage/uploads.h"
 
 namespace signum {
@@ -32,6 +33,9 @@ struct Config {
   int workers = 1;       // jobs that run at once
   int job_threads = 0;   // 0: one a core
   UploadLimits uploads;
+  Quota quota;               // of tenants that have none of their own
+  double auth_failures = 0;  // as App
+  bool read_only = false;
   std::chrono::seconds gc_every{600}, gc_grace{3600};  // as MaintenanceOptions
   std::chrono::seconds scrub_every{7 * 24 * 3600};
   uint64_t scrub_rate = 20'000'000;

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <string>
 
+#include "server/metrics.h"
 #include "server/principal.h"
+#include "server/request_limits.h"
 
 namespace signum {
 namespace {
@@ -81,6 +84,20 @@ Result<Principal> Authenticate(const App& app, const http::Request& request) {
   return Principal{std::move(record.id), record.role, std::move(record.tenants)};
 }
 
+// How an admin gets out of read-only mode.
+bool IsRefusedReadOnly(const App& app, const http::Route& route) {
+  return app.read_only && route.method != "GET" && route.pattern != kModePattern;
+}
+
+http::Response RefuseReadOnly(const http::Request& request) {
+  http::Response response = http::ProblemStatus(
+      503, "read_only", "the registry is in read-only mode: try again later", request.id);
+  for (auto& [name, value] : response.headers) {
+    if (name == "Retry-After") value = "30";
+  }
+  return response;
+}
+
 }  // namespace
 
 bool IsOpenRoute(const http::Route& route) {
@@ -91,19 +108,25 @@ bool IsOpenRoute(const http::Route& route) {
 std::function<std::optional<http::Response>(http::Request&, const http::Route*,
                                             const http::Params&)>
 MakeGate(App& app) {
-  return [&app](http::Request& request, const http::Route* route,
-                const http::Params&) -> std::optional<http::Response> {
+  const auto limits = std::make_shared<RequestLimits>(app);
+  return [&app, limits](http::Request& request, const http::Route* route,
+                        const http::Params& params) -> std::optional<http::Response> {
     if (route == nullptr || IsOpenRoute(*route)) {
       request.caller = Nobody();
       return std::nullopt;
     }
+    request.caller = Nobody();
+    if (auto refused = limits->CheckAddress(request)) return refused;
     auto caller = Authenticate(app, request);
     if (caller.has_error()) {
-      request.caller = Nobody();
+      if (caller.error().reason == "bad_token") limits->NoteBadToken(request);
       return http::Problem(caller.error(), request.id);
     }
+    if (auto refused = limits->Take(*caller, *route, params, request)) return refused;
     request.caller = *std::move(caller);
-    return std::nullopt;
+    if (!IsRefusedReadOnly(app, *route)) return std::nullopt;
+    app.metrics.CountRefusal("read_only");
+    return RefuseReadOnly(request);
   };
 }
 

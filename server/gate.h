@@ -16,7 +16,10 @@ namespace signum {
 // that a foreign web page sends or that came in under a host name that is not loopback's is refused
 // (403): a browser on the same machine is no way in.
 //
-// Authentication only: what a caller may do, handlers say (principal.h). Routes that exist for
+// What is too much, of bad tokens from one address or of a tenant's requests, is 429
+// (request_limits.h), and a change in read-only mode 503 "read_only".
+//
+// No authorization: what a caller may do, handlers say (principal.h). Routes that exist for
 // nobody (404, 405), OPTIONS and the open ones pass with a Principal of no right at all.
 std::function<std::optional<http::Response>(http::Request&, const http::Route*,
                                             const http::Params&)>

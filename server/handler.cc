@@ -1,5 +1,6 @@
 #include "server/handler.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@ namespace signum {
 namespace {
 
 constexpr size_t kMaxPage = 1000;
+constexpr std::chrono::seconds kJobRetry{10};  // nobody can tell when a job will have ended
 
 bool IsUnreserved(char c) {
   const bool alphanumeric =
@@ -28,8 +30,19 @@ http::Handler Answer(FallibleHandler handler) {
     if (error.reason == "bad_content_type") {
       return http::ProblemStatus(415, error.reason, error.message, request.id);
     }
+    if (error.reason == "too_many_jobs") {
+      return TooManyRequests(error.reason, error.message, request.id, kJobRetry);
+    }
     return http::Problem(error, request.id);
   };
+}
+
+http::Response TooManyRequests(std::string_view code, std::string_view detail,
+                               std::string_view request_id, std::chrono::milliseconds wait) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  http::Response response = http::ProblemStatus(429, code, detail, request_id);
+  response.Set("Retry-After", std::to_string(std::max<int64_t>(1, seconds)));
+  return response;
 }
 
 Result<void> CheckConditions(const http::Request& request, const std::string& etag) {

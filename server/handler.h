@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -16,6 +17,10 @@ namespace signum {
 using FallibleHandler =
     std::function<Result<http::Response>(const http::Request&, const http::Params&)>;
 http::Handler Answer(FallibleHandler handler);
+
+// 429 with Retry-After: rounded up to whole seconds, at least one.
+http::Response TooManyRequests(std::string_view code, std::string_view detail,
+                               std::string_view request_id, std::chrono::milliseconds wait);
 
 // A JSON resource with its entity tag (quotes included) as GET and HEAD see it: 200, or 304 or 412
 // as the request's conditions have it.

@@ -81,7 +81,7 @@ Result<std::unique_ptr<Worker>> StartWorker(const Config& config, Registry& regi
   if (!config.worker) return std::unique_ptr<Worker>();
   SIGNUM_TRY(LogDevice(config.device));
   App& app = registry.app();
-  return Worker::Start({app.clock, app.objects, app.catalog, app.uploads, app.keys},
+  return Worker::Start({app.clock, app.objects, app.catalog, app.uploads, app.keys, &app.read_only},
                        {registry.TmpDirectory(), registry.TrainingDirectory(), config.device,
                         config.workers, config.job_threads});
 }
@@ -94,6 +94,7 @@ Result<std::unique_ptr<Maintenance>> StartMaintenance(const Config& config, App&
 
 // Frees what nobody came back for.
 void Sweep(App& app) {
+  if (app.read_only) return;
   if (const auto swept = app.uploads.Sweep(); swept.has_error()) {
     spdlog::error("expired uploads: {}", swept.error().message);
   } else if (*swept > 0) {
@@ -143,8 +144,10 @@ Result<void> Run(const Config& config) {
   StartServerLog(config.log);
   const SystemClock clock;
   SIGNUM_ASSIGN(const auto registry,
-                Registry::Open(config.data, config.uploads, clock, config.auth));
+                Registry::Open(config.data, config.uploads, clock, config.auth, config.quota));
   App& app = registry->app();
+  app.read_only = config.read_only;
+  app.auth_failures = config.auth_failures;
   app.node_certificates = !config.tls.client_ca.empty();
   SIGNUM_ASSIGN(const auto token_file, registry->EnsureAdminToken());
   if (token_file) spdlog::info("wrote an admin token to {}", token_file->string());

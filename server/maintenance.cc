@@ -85,6 +85,10 @@ class StoreMaintenance final : public Maintenance {
   void Loop(const Kind& kind) {
     while (!stopping_) {
       const uint64_t seen = Seen();
+      if (app_.read_only) {
+        Wait(seen);
+        continue;
+      }
       auto claimed = app_.catalog.ClaimSystemJob(kind.name);
       if (claimed.has_error()) spdlog::error("claiming a job: {}", claimed.error().message);
       if (claimed.has_value() && *claimed) {
@@ -151,6 +155,10 @@ class StoreMaintenance final : public Maintenance {
     steady_clock::time_point collected = began_;
     while (!stopping_) {
       const auto now = steady_clock::now();
+      if (app_.read_only) {
+        Wait(Seen());
+        continue;
+      }
       if (options_.collect_every.count() > 0 && now - collected >= options_.collect_every) {
         collected = now;
         Queue("gc", "{}");

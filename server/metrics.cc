@@ -22,6 +22,11 @@ using prometheus::Family;
 const prometheus::Histogram::BucketBoundaries kDurations = {
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60};
 
+// What CountRefusal counts.
+constexpr std::array<std::string_view, 6> kRefusals = {"disk_full",         "quota_exceeded",
+                                                       "rate_limited",      "read_only",
+                                                       "too_many_failures", "too_many_jobs"};
+
 // A method of the caller's own making must not become a label.
 std::string_view MethodLabel(std::string_view method) {
   constexpr std::array<std::string_view, 7> kKnown = {"GET",   "HEAD",   "POST",   "PUT",
@@ -70,6 +75,15 @@ struct Metrics::State {
                                        .Help("Bytes of objects that garbage collection removed")
                                        .Register(registry)
                                        .Add({});
+  Family<prometheus::Counter>& refusals =
+      prometheus::BuildCounter()
+          .Name("signum_refusals_total")
+          .Help("Requests refused for want of quota, rate or room, or in read-only mode")
+          .Register(registry);
+  prometheus::Gauge& disk_free = Single("signum_disk_free_bytes", "Free on the disk of the data");
+  prometheus::Gauge& disk_kept =
+      Single("signum_disk_kept_bytes", "What is kept free: below it uploads and jobs wait");
+  prometheus::Gauge& read_only = Single("signum_read_only", "1 in read-only mode");
   prometheus::Gauge& damaged = Single("signum_damaged_objects", "Objects in quarantine");
   prometheus::Gauge& connections = Single("signum_http_connections", "Open connections");
   prometheus::Gauge& uploads = Single("signum_uploads", "Uploads staged or being written");
@@ -112,7 +126,11 @@ struct Metrics::State {
   }
 };
 
-Metrics::Metrics() : state_(std::make_unique<State>()) {}
+Metrics::Metrics() : state_(std::make_unique<State>()) {
+  for (const std::string_view code : kRefusals) {  // from 0, so that the first one is an increase
+    state_->refusals.Add({{"reason", std::string(code)}});
+  }
+}
 Metrics::~Metrics() = default;
 
 void Metrics::Observe(const http::AccessRecord& record) {
@@ -134,6 +152,11 @@ void Metrics::CountCollected(uint64_t bytes) {
   state_->collected.Increment(static_cast<double>(bytes));
 }
 
+void Metrics::CountRefusal(std::string_view code) {
+  if (std::find(kRefusals.begin(), kRefusals.end(), code) == kRefusals.end()) return;
+  state_->refusals.Add({{"reason", std::string(code)}}).Increment();
+}
+
 std::shared_ptr<void> Metrics::CountWatcher() {
   std::atomic<uint64_t>& watching = state_->watching;
   ++watching;
@@ -146,6 +169,9 @@ std::string Metrics::Text(const Gauges& gauges) {
   state_->connections.Set(static_cast<double>(gauges.connections));
   state_->uploads.Set(static_cast<double>(gauges.uploads));
   state_->damaged.Set(static_cast<double>(gauges.damaged));
+  state_->disk_free.Set(static_cast<double>(gauges.disk_free));
+  state_->disk_kept.Set(static_cast<double>(gauges.disk_kept));
+  state_->read_only.Set(gauges.read_only ? 1 : 0);
   state_->feed_seq.Set(static_cast<double>(gauges.feed_seq));
   state_->watchers.Set(static_cast<double>(watchers()));
   state_->store.Add({{"kind", "blob"}}).Set(static_cast<double>(gauges.blob_bytes));

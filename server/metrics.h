@@ -25,6 +25,9 @@ class Metrics {
   // A job of the store itself ended.
   void CountMaintenance(const std::string& kind, std::string_view state, UnixMicros now);
   void CountCollected(uint64_t bytes);
+  // A request that was refused for want of quota, rate or room, or in read-only mode, by the code
+  // of its problem; other codes are not counted.
+  void CountRefusal(std::string_view code);
 
   // Counts a waiting watcher until the handle is dropped.
   std::shared_ptr<void> CountWatcher();
@@ -37,6 +40,8 @@ class Metrics {
     uint64_t blob_bytes = 0, metadata_bytes = 0;
     uint64_t feed_seq = 0;
     uint64_t damaged = 0;  // objects in quarantine
+    uint64_t disk_free = 0, disk_kept = 0;
+    bool read_only = false;
   };
   // The Prometheus text format, version 0.0.4.
   std::string Text(const Gauges& gauges);

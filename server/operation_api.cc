@@ -57,6 +57,7 @@ class StoreProbe {
 
 Result<http::Response> Readiness(const App& app, StoreProbe& probe) {
   if (app.draining) return Fail(Errc::kUnavailable, "draining", "the server is stopping");
+  if (app.read_only) return Uncached(R"({"status":"read_only"})", "application/json");
   if (const auto written = probe.Check(); written.has_error()) {
     return Fail(Errc::kUnavailable, "store_not_writable",
                 "the store takes no writes: " + written.error().message);
@@ -71,6 +72,10 @@ Result<http::Response> ReadMetrics(App& app, JobCounts& jobs, const http::Reques
   SIGNUM_ASSIGN(gauges.jobs, jobs.Read());
   SIGNUM_ASSIGN(gauges.uploads, app.uploads.Count());
   gauges.damaged = app.objects.damaged();
+  SIGNUM_ASSIGN(const DiskSpace space, app.uploads.Space());
+  gauges.disk_free = space.free;
+  gauges.disk_kept = space.kept;
+  gauges.read_only = app.read_only;
   SIGNUM_ASSIGN(gauges.feed_seq, app.catalog.FeedSeq());
   SIGNUM_ASSIGN(const EngineUsage usage, app.engine.Usage());
   gauges.blob_bytes = usage.blob_bytes;

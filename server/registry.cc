@@ -46,17 +46,18 @@ Result<bool> Exists(const std::filesystem::path& path) {
 
 Result<std::unique_ptr<Registry>> Registry::Open(const std::filesystem::path& data,
                                                  const UploadLimits& limits, const Clock& clock,
-                                                 bool auth) {
+                                                 bool auth, const Quota& default_quota) {
   SIGNUM_TRY(MakeDirectory(data));
   SIGNUM_ASSIGN(File lock, LockDirectory(data));
   std::unique_ptr<Registry> registry(new Registry(data, std::move(lock)));
-  SIGNUM_TRY(registry->Build(limits, clock, auth));
+  SIGNUM_TRY(registry->Build(limits, clock, auth, default_quota));
   return registry;
 }
 
 Registry::~Registry() = default;
 
-Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, bool auth) {
+Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, bool auth,
+                             const Quota& default_quota) {
   SIGNUM_TRY(MakeDirectory(data_ / "store"));
   SIGNUM_TRY(MakeDirectory(data_ / "uploads"));
   SIGNUM_TRY(MakeDirectory(TmpDirectory()));
@@ -70,8 +71,9 @@ Result<void> Registry::Build(const UploadLimits& limits, const Clock& clock, boo
   SIGNUM_ASSIGN(uploads_, Uploads::Open(*engine_, clock, data_ / "uploads", limits));
   accounts_ = std::make_unique<Accounts>(*engine_, clock);
   idempotency_ = std::make_unique<IdempotencyStore>(*engine_, clock);
+  SIGNUM_ASSIGN(quotas_, Quotas::Open(*engine_, *catalog_, *uploads_, default_quota));
   app_.reset(new App{clock, *engine_, *objects_, *catalog_, *uploads_, *accounts_, *idempotency_,
-                     *keys_, metrics_, auth});
+                     *keys_, *quotas_, metrics_, auth});
   return {};
 }
 

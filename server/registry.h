@@ -26,7 +26,7 @@ class Registry {
   // has it; every message names the path at fault.
   static Result<std::unique_ptr<Registry>> Open(const std::filesystem::path& data,
                                                 const UploadLimits& limits, const Clock& clock,
-                                                bool auth);
+                                                bool auth, const Quota& default_quota = {});
   ~Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
@@ -42,7 +42,8 @@ class Registry {
  private:
   Registry(std::filesystem::path data, File lock)
       : data_(std::move(data)), lock_(std::move(lock)) {}
-  Result<void> Build(const UploadLimits& limits, const Clock& clock, bool auth);
+  Result<void> Build(const UploadLimits& limits, const Clock& clock, bool auth,
+                     const Quota& default_quota);
   void RemoveStrays();
 
   std::filesystem::path data_;
@@ -54,6 +55,7 @@ class Registry {
   std::unique_ptr<Uploads> uploads_;
   std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<IdempotencyStore> idempotency_;
+  std::unique_ptr<Quotas> quotas_;
   Metrics metrics_;
   std::unique_ptr<App> app_;
 };

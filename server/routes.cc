@@ -16,6 +16,7 @@ void AddAllRoutes(http::Router& router, App& app) {
   AddTokenRoutes(router, app);
   AddKeyRoutes(router, app);
   AddTenantRoutes(router, app);
+  AddModeRoutes(router, app);
   AddMaintenanceRoutes(router, app);
   AddOperationRoutes(router, app);
 }

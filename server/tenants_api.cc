@@ -8,9 +8,10 @@
 #include "server/http/conditional.h"
 #include "server/principal.h"
 #include "storage/base/name.h"
+#include "storage/quota.h"
 #include "storage/retention.h"
 
-// What an admin sets for a tenant: how long its versions are kept.
+// What an admin sets for a tenant: how long its versions are kept, and how much it may use.
 
 namespace signum {
 namespace {
@@ -18,6 +19,8 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kMaxAge = 100ull * 365 * 24 * 3600;
+constexpr double kMostRequests = 1e6;  // a second: as --quota-requests
+constexpr double kLeastRequests = 1e-3;
 
 json RuleOrNull(uint64_t rule) { return rule == 0 ? json(nullptr) : json(rule); }
 
@@ -28,16 +31,34 @@ json PolicyResource(const RetentionPolicy& policy) {
           {"keep_exact", policy.keep_exact}};
 }
 
+template <class T>
+json OrNull(const std::optional<T>& limit) {
+  return limit ? json(*limit) : json(nullptr);
+}
+
+json QuotaResource(const Quota& quota) {
+  return {{"max_bytes", OrNull(quota.max_bytes)},
+          {"max_versions", OrNull(quota.max_versions)},
+          {"max_jobs", OrNull(quota.max_jobs)},
+          {"requests_per_second", OrNull(quota.requests_per_second)},
+          {"burst", OrNull(quota.burst)}};
+}
+
 struct Shown {
   std::string body, etag;
 };
 
 Result<Shown> Show(const App& app, const std::string& tenant) {
   SIGNUM_ASSIGN(const auto policy, GetPolicy(app.engine, tenant));
+  SIGNUM_ASSIGN(const TenantUsage usage, app.quotas.UsageOf(tenant));
+  const json resource = {
+      {"tenant", tenant},
+      {"policy", PolicyResource(policy.value_or(RetentionPolicy()))},
+      {"quota", QuotaResource(app.quotas.Get(tenant))},
+      {"in_force", QuotaResource(app.quotas.InForce(tenant))},
+      {"usage", {{"bytes", usage.bytes}, {"versions", usage.versions}, {"jobs", usage.jobs}}}};
   Shown shown;
-  shown.body =
-      json({{"tenant", tenant}, {"policy", PolicyResource(policy.value_or(RetentionPolicy()))}})
-          .dump();
+  shown.body = resource.dump();
   shown.etag = http::StrongETag(Sha256::Of(AsBytes(shown.body)).Hex().substr(0, 32));
   return shown;
 }
@@ -64,6 +85,35 @@ Result<RetentionPolicy> ReadPolicy(const json& object) {
   return policy;
 }
 
+Result<std::optional<uint64_t>> ReadLimit(Fields& fields, std::string_view name) {
+  if (fields.Find(name) == nullptr) return std::optional<uint64_t>();
+  SIGNUM_ASSIGN(const uint64_t limit, fields.Number(name));
+  return std::optional(limit);
+}
+
+Result<std::optional<double>> ReadRate(Fields& fields, std::string_view name) {
+  const json* rate = fields.Find(name);
+  if (rate == nullptr) return std::optional<double>();
+  if (!rate->is_number() || *rate < kLeastRequests || *rate > kMostRequests) {
+    return fields.Bad(name, "a number from 0.001 to 1000000, or null for the server's default");
+  }
+  return std::optional(rate->get<double>());
+}
+
+// The whole quota: a limit that is absent is the server's default.
+Result<Quota> ReadQuota(const json& object) {
+  SIGNUM_ASSIGN(Fields fields, Fields::Of(object, "quota."));
+  Quota quota;
+  SIGNUM_ASSIGN(quota.max_bytes, ReadLimit(fields, "max_bytes"));
+  SIGNUM_ASSIGN(quota.max_versions, ReadLimit(fields, "max_versions"));
+  SIGNUM_ASSIGN(quota.max_jobs, ReadLimit(fields, "max_jobs"));
+  SIGNUM_ASSIGN(quota.requests_per_second, ReadRate(fields, "requests_per_second"));
+  SIGNUM_ASSIGN(quota.burst, ReadLimit(fields, "burst"));
+  if (quota.burst == 0) return fields.Bad("burst", "1 or more, or null for the server's default");
+  SIGNUM_TRY(fields.Done());
+  return quota;
+}
+
 Result<http::Response> GetTenant(App& app, const http::Request& request,
                                  const http::Params& params) {
   SIGNUM_TRY(RequireAdmin(request));
@@ -79,13 +129,26 @@ Result<http::Response> PutTenant(App& app, const http::Request& request,
   SIGNUM_TRY(CheckName("tenant", params[0]));
   SIGNUM_ASSIGN(Fields body, Fields::Parse(request));
   const json* policy_field = body.Find("policy");
+  const json* quota_field = body.Find("quota");
   SIGNUM_TRY(body.Done());
+  std::optional<RetentionPolicy> policy;  // both are read before either is set
+  if (policy_field != nullptr) {
+    SIGNUM_ASSIGN(policy, ReadPolicy(*policy_field));
+  }
+  std::optional<Quota> quota;
+  if (quota_field != nullptr) {
+    SIGNUM_ASSIGN(quota, ReadQuota(*quota_field));
+  }
+  const auto alone = app.quotas.Lock(params[0]);
   SIGNUM_ASSIGN(const Shown before, Show(app, params[0]));
   SIGNUM_TRY(CheckConditions(request, before.etag));
-  if (policy_field != nullptr) {
-    SIGNUM_ASSIGN(const RetentionPolicy policy, ReadPolicy(*policy_field));
-    SIGNUM_TRY(PutPolicy(app.engine, params[0], policy));
-    Record(app, request, "tenant.policy", params[0] + " " + PolicyResource(policy).dump());
+  if (policy) {
+    SIGNUM_TRY(PutPolicy(app.engine, params[0], *policy));
+    Record(app, request, "tenant.policy", params[0] + " " + PolicyResource(*policy).dump());
+  }
+  if (quota) {
+    SIGNUM_TRY(app.quotas.Put(params[0], *quota));
+    Record(app, request, "tenant.quota", params[0] + " " + QuotaResource(*quota).dump());
   }
   SIGNUM_ASSIGN(Shown shown, Show(app, params[0]));
   http::Response response = http::Json(200, std::move(shown.body));

@@ -9,6 +9,7 @@
 #include "server/change.h"
 #include "server/fields.h"
 #include "server/handler.h"
+#include "server/metrics.h"
 #include "server/principal.h"
 #include "server/resources.h"
 #include "server/upload_access.h"
@@ -66,12 +67,25 @@ void SetUploadHeaders(const Upload& upload, http::Response* response) {
   response->Set("Cache-Control", "no-store");
 }
 
+// What is declared counts from here on, so nothing of it can be refused for want of quota later. An
+// admin's upload counts for nobody until a version is made from it.
+Result<Upload> CreateWithinQuota(App& app, const std::string& owner, const std::string& tenant,
+                                 std::vector<UploadFile> files) {
+  TenantUsage more;
+  for (const UploadFile& file : files) more.bytes += file.size;
+  Quotas::Hold hold;
+  if (!tenant.empty()) {
+    SIGNUM_ASSIGN(hold, app.quotas.Admit(tenant, more));
+  }
+  return app.uploads.Create(owner, tenant, std::move(files));
+}
+
 Result<http::Response> CreateUpload(App& app, const http::Request& request, const http::Params&) {
   SIGNUM_TRY(RequireUploader(request));
   SIGNUM_ASSIGN(auto files, ReadFiles(request));
   const Principal& caller = Caller(request);
   const std::string tenant = caller.IsAdmin() ? "" : caller.tenants.front();
-  SIGNUM_ASSIGN(const Upload upload, app.uploads.Create(caller.id, tenant, std::move(files)));
+  SIGNUM_ASSIGN(const Upload upload, CreateWithinQuota(app, caller.id, tenant, std::move(files)));
   Record(app, request, "upload.create", upload.id);
   http::Response response = http::Json(201, UploadResource(request, upload).dump());
   response.Set("Location", Link(request, UploadPath(upload.id)));
@@ -157,6 +171,7 @@ Result<std::unique_ptr<http::BodySink>> OpenPatch(App& app, const http::Request&
   if (request.content_length > target.file().size - offset) {
     return TooLong(target.file(), request.content_length);
   }
+  SIGNUM_TRY(app.uploads.CheckSpace(request.content_length));
   auto answer = [upload = target.upload](const UploadFile& file) {
     http::Response response;
     response.status = 204;
@@ -173,6 +188,7 @@ Result<std::unique_ptr<http::BodySink>> OpenPut(App& app, const http::Request& r
   if (request.content_length > target.file().size) {
     return TooLong(target.file(), request.content_length);
   }
+  SIGNUM_TRY(app.uploads.CheckSpace(request.content_length));
   if (target.file().offset > 0) SIGNUM_TRY(app.uploads.Restart(target.upload.id, target.index));
   SIGNUM_ASSIGN(auto writer, app.uploads.OpenWriter(target.upload.id, target.index, 0));
   auto answer = [request_id = request.id](const UploadFile& file) {
@@ -192,8 +208,10 @@ Result<std::unique_ptr<http::BodySink>> OpenPut(App& app, const http::Request& r
   return std::make_unique<UploadSink>(std::move(writer), request.id, std::move(answer));
 }
 
-Opened Settle(Result<std::unique_ptr<http::BodySink>> sink, const http::Request& request) {
+Opened Settle(App& app, Result<std::unique_ptr<http::BodySink>> sink,
+              const http::Request& request) {
   if (sink.has_value()) return *std::move(sink);
+  app.metrics.CountRefusal(sink.error().reason);
   return AsTus(http::Problem(sink.error(), request.id));
 }
 
@@ -244,10 +262,10 @@ void AddUploadRoutes(http::Router& router, App& app) {
   constexpr auto kFile = "/v1/uploads/{id}/files/{index}";
   auto patch = [&app](const http::Request& request, const http::Params& params) -> Opened {
     if (auto refusal = CheckPatchHeaders(request)) return *std::move(refusal);
-    return Settle(OpenPatch(app, request, params), request);
+    return Settle(app, OpenPatch(app, request, params), request);
   };
   auto put = [&app](const http::Request& request, const http::Params& params) -> Opened {
-    return Settle(OpenPut(app, request, params), request);
+    return Settle(app, OpenPut(app, request, params), request);
   };
   router.Add({"POST", kUploads, Change(app, "upload.create", CreateUpload), kMaxCreateBody});
   router.Add({"GET", kUpload, Ask(app, GetUpload)});

@@ -100,12 +100,15 @@ Result<VersionRecord> NewVersion(const App& app, const http::Request& request,
   return version;
 }
 
+// The tenant's own upload counts already; an admin's does from here on.
 Result<VersionRecord> QueueVersion(App& app, const http::Request& request,
                                    const http::Params& params, const VersionRequest& asked,
-                                   const BaseRecord& base, uint64_t upload_bytes) {
+                                   const BaseRecord& base, uint64_t upload_bytes, bool own_upload) {
   SIGNUM_ASSIGN(VersionRecord version, NewVersion(app, request, params, asked.options, base));
   version.upload = asked.upload;
   version.upload_bytes = upload_bytes;
+  SIGNUM_ASSIGN(const auto hold,
+                app.quotas.Admit(params[0], {own_upload ? 0 : upload_bytes, 1, 1}));
   SIGNUM_TRY(app.uploads.Pin(asked.upload));  // decides between two requests for one upload
   auto created = app.catalog.CreateVersion(version);
   if (created.has_error()) (void)app.uploads.Unpin(asked.upload);
@@ -182,6 +185,7 @@ Result<http::Response> CreateFromVersion(App& app, const http::Request& request,
   version.recipe = source.recipe;
   version.exact_kept = true;
   version.upload_bytes = source.upload_bytes;
+  SIGNUM_ASSIGN(const auto admitted, app.quotas.Admit(params[0], {version.upload_bytes, 1, 1}));
   SIGNUM_ASSIGN(version, app.catalog.CreateVersion(version));
   return Accept(app, request, version);
 }
@@ -204,7 +208,8 @@ Result<http::Response> CreateVersion(App& app, const http::Request& request,
                 OpenUploadedCheckpoint(app, asked.upload, asked.options.allow_not_finite, true));
   SIGNUM_TRY(CheckFits(app, base, *checkpoint));
   SIGNUM_ASSIGN(const VersionRecord version,
-                QueueVersion(app, request, params, asked, base, TotalBytes(*checkpoint)));
+                QueueVersion(app, request, params, asked, base, TotalBytes(*checkpoint),
+                             upload->tenant == params[0]));
   return Accept(app, request, version);
 }
 

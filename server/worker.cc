@@ -2,8 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -22,6 +25,9 @@ namespace {
 // How often an idle worker looks without being told: only what another process queued needs it.
 constexpr std::chrono::seconds kIdleLook{5};
 constexpr std::chrono::seconds kRetry{1};
+// How much more must be free than when a job ran out of room, for another try (or all that it may
+// write, where that is less).
+constexpr uint64_t kMoreRoom = 64ull << 20;
 
 Result<void> EmptyDirectory(const std::filesystem::path& directory) {
   std::error_code error;
@@ -65,8 +71,13 @@ class JobWorker final : public Worker {
   void Loop();
   bool RunOne();
   void Wait(uint64_t seen, std::chrono::seconds at_most);
+  bool MayBegin(const JobRecord& job);
+  bool WantsRoom(const JobRecord& job, const Error& error);
   void Release(const JobRecord& job);
+  void PutBack(const JobRecord& job);
   void GiveUp(const JobRecord& claimed, const Error& error);
+  void Insist(const JobRecord& job, std::string_view what,
+              const std::function<Result<void>()>& write);
   Result<void> RecordFailure(const JobRecord& claimed, const Error& error);
 
   const WorkerContext context_;
@@ -75,6 +86,8 @@ class JobWorker final : public Worker {
   std::mutex mutex_;
   std::condition_variable changed_;
   uint64_t wakes_ = 0;  // under mutex_: counts, so that no wake between claim and wait is lost
+  std::map<std::string, uint64_t> wanted_;  // under mutex_: free bytes that a job waits for
+  std::atomic<bool> told_ = false;          // the log: that jobs wait for room
   std::shared_ptr<void> watch_;
   std::vector<std::thread> threads_;
 };
@@ -112,9 +125,42 @@ void JobWorker::Loop() {
   }
 }
 
-// False where no job waits.
+// Not below what is kept free, nor while a job that ran out of room would find no more than then.
+bool JobWorker::MayBegin(const JobRecord& job) {
+  const auto space = context_.uploads.Space();
+  if (space.has_error()) return true;  // running it will tell
+  const std::lock_guard lock(mutex_);
+  const auto wanted = wanted_.find(job.id);
+  const bool room =
+      space->free >= space->kept && (wanted == wanted_.end() || space->free >= wanted->second);
+  if (room && wanted != wanted_.end()) wanted_.erase(wanted);
+  if (told_.exchange(!room) == room) {
+    room ? spdlog::info("jobs go on: {} bytes are free", space->free)
+         : spdlog::warn("job {} waits for room: {} bytes are free", job.id, space->free);
+  }
+  return room;
+}
+
+// Whether a job that met a full disk met this one: a disk with room for all that it may write has
+// another fault (a quota of the system, a file system of its own for DIR/tmp). Then it will begin
+// again when more is free than now.
+bool JobWorker::WantsRoom(const JobRecord& job, const Error& error) {
+  if (error.reason != "disk_full") return false;
+  const auto space = context_.uploads.Space();
+  const auto version = context_.catalog.GetVersion(job.tenant, job.model, job.version);
+  if (space.has_error() || version.has_error()) return false;
+  const uint64_t most = 2 * version->upload_bytes;  // the exact tier, the delta and its copy in tmp
+  if (space->free >= space->kept && space->free - space->kept >= most) return false;
+  const std::lock_guard lock(mutex_);
+  wanted_[job.id] = std::max(space->free, space->kept) + std::min(kMoreRoom, most);
+  return true;
+}
+
+// False where no job waits that may begin.
 bool JobWorker::RunOne() {
-  auto claimed = context_.catalog.ClaimJob();
+  if (context_.read_only != nullptr && *context_.read_only) return false;
+  auto claimed =
+      context_.catalog.ClaimJob([this](const JobRecord& waiting) { return MayBegin(waiting); });
   if (claimed.has_error()) spdlog::error("claiming a job: {}", claimed.error().message);
   if (claimed.has_error() || !*claimed) return false;
   const JobRecord job = **std::move(claimed);
@@ -134,6 +180,8 @@ bool JobWorker::RunOne() {
   const Error error = stopped ? *stopped : made.error();
   if (error.reason == "stopping") {
     Release(job);
+  } else if (WantsRoom(job, error)) {
+    PutBack(job);
   } else {
     GiveUp(job, error);
   }
@@ -148,15 +196,25 @@ void JobWorker::Release(const JobRecord& job) {
   spdlog::info("job {}: interrupted, goes on after the next start", job.id);
 }
 
-// A failure that cannot be written (a full disk) is tried again until it can, or the worker stops:
-// a job must not stay "running" with nobody at it.
+void JobWorker::PutBack(const JobRecord& job) {
+  spdlog::warn("job {}: the disk is full; it waits for room", job.id);
+  Insist(job, "giving it back", [&] { return context_.catalog.ReleaseJob(job.id); });
+}
+
 void JobWorker::GiveUp(const JobRecord& claimed, const Error& error) {
   spdlog::warn("job {}: {}/{}@{} failed: {}", claimed.id, claimed.tenant, claimed.model,
                claimed.version, error.message);
+  Insist(claimed, "recording its failure", [&] { return RecordFailure(claimed, error); });
+}
+
+// What cannot be written (a full disk) is tried again until it can, or the worker stops: a job must
+// not stay "running" with nobody at it.
+void JobWorker::Insist(const JobRecord& job, std::string_view what,
+                       const std::function<Result<void>()>& write) {
   while (!stopping_) {
-    const auto recorded = RecordFailure(claimed, error);
-    if (recorded.has_value()) return;
-    spdlog::error("job {}: recording its failure: {}", claimed.id, recorded.error().message);
+    const auto written = write();
+    if (written.has_value()) return;
+    spdlog::error("job {}: {}: {}", job.id, what, written.error().message);
     uint64_t seen = 0;
     {
       const std::lock_guard lock(mutex_);

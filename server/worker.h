@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -35,12 +36,13 @@ struct WorkerContext {
   Catalog& catalog;
   Uploads& uploads;
   const KeyRing& keys;
+  const std::atomic<bool>* read_only = nullptr;  // while it is true no job begins
 };
 
 // Runs the queue of compression jobs on threads of its own. A job's phases are ingest, compress,
 // verify and seal; each may be repeated, so a job that a dead process left behind is simply run
 // again, without reading an upload twice that was ingested. What fails is written to the job and
-// its version.
+// its version; but what the disk has no room for waits in the queue until there is more.
 class Worker {
  public:
   // Empties the temporary directory, queues again what a dead process left running, and starts.

@@ -184,8 +184,10 @@ class Catalog {
   Result<JobRecord> GetJob(std::string_view id) const;  // kNotFound "unknown_job"
   Result<std::vector<JobRecord>> ListJobs(std::string_view after,
                                           size_t limit) const;  // by id: oldest first
-  // Oldest queued job of a version → running, attempts + 1; nullopt where there is none.
-  Result<std::optional<JobRecord>> ClaimJob();
+  // Oldest queued job of a version, of those that `takes` takes (null: of all) → running, attempts
+  // + 1; nullopt where there is none.
+  using TakesJob = std::function<bool(const JobRecord&)>;
+  Result<std::optional<JobRecord>> ClaimJob(const TakesJob& takes = nullptr);
 
   // Jobs of the store itself: they have a kind, a request and a result, and no version. The newest
   // kSystemJobsKept of them that are over are kept.
@@ -234,11 +236,10 @@ class Catalog {
   // the store itself has a version of no meaning.
   using JobChange = std::function<Result<void>(JobRecord&, VersionRecord&)>;
   Result<JobRecord> ChangeJob(std::string_view id, const JobChange& change);
-  Result<JobRecord> TryClaim(std::string_view id,
-                             const std::function<bool(const JobRecord&)>& takes);
+  Result<JobRecord> TryClaim(std::string_view id, const TakesJob& takes);
   Result<void> Claim(JobRecord& job, VersionRecord& version) const;
   Result<void> Recover(JobRecord& job, VersionRecord& version) const;
-  Result<std::optional<JobRecord>> ClaimWhere(const std::function<bool(const JobRecord&)>& takes);
+  Result<std::optional<JobRecord>> ClaimWhere(const TakesJob& takes);
   Result<void> PruneSystemJobs();
   void CloseJob(std::string_view id);  // after it finished
 

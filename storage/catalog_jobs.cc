@@ -133,12 +133,12 @@ Result<std::vector<JobRecord>> Catalog::ListJobs(std::string_view after, size_t 
   return jobs;
 }
 
-Result<std::optional<JobRecord>> Catalog::ClaimJob() {
-  return ClaimWhere([](const JobRecord& job) { return !job.system(); });
+Result<std::optional<JobRecord>> Catalog::ClaimJob(const TakesJob& takes) {
+  return ClaimWhere(
+      [&](const JobRecord& job) { return !job.system() && (takes == nullptr || takes(job)); });
 }
 
-Result<std::optional<JobRecord>> Catalog::ClaimWhere(
-    const std::function<bool(const JobRecord&)>& takes) {
+Result<std::optional<JobRecord>> Catalog::ClaimWhere(const TakesJob& takes) {
   std::string cursor;
   for (;;) {
     SIGNUM_ASSIGN(const auto ids, ListNames(impl_->engine, OpenJobKey(""), cursor, kPage));
@@ -154,8 +154,7 @@ Result<std::optional<JobRecord>> Catalog::ClaimWhere(
 }
 
 // kConflict where it is not queued (any more), kNotFound where it is gone.
-Result<JobRecord> Catalog::TryClaim(std::string_view id,
-                                    const std::function<bool(const JobRecord&)>& takes) {
+Result<JobRecord> Catalog::TryClaim(std::string_view id, const TakesJob& takes) {
   SIGNUM_ASSIGN(const JobRecord seen, GetJob(id));
   if (seen.state != JobState::kQueued || !takes(seen)) return NotRunning(seen);
   SIGNUM_ASSIGN(JobRecord job, ChangeJob(id, [&](JobRecord& stored, VersionRecord& version) {

@@ -82,12 +82,13 @@ class StagedUploads final : public Uploads {
   Result<void> Remove(std::string_view id) override;
   Result<size_t> Sweep() override;
   Result<size_t> Count() const override;
+  Result<uint64_t> StagedBytes(std::string_view tenant) const override;
+  Result<DiskSpace> Space() const override;
+  Result<void> CheckSpace(uint64_t bytes) const override;
 
   // ---- for writers
   // Records how far a file got. kNotFound "unknown_upload" where the upload was removed meanwhile.
   Result<void> Record(const FileId& id, const UploadProgress& progress);
-  // kExhausted "disk_full" where writing `bytes` more would leave too little free.
-  Result<void> CheckSpace(uint64_t bytes) const;
   void Release(const FileId& id, std::optional<Sha256> hash);
 
  private:
@@ -327,15 +328,18 @@ Result<void> StagedUploads::Record(const FileId& id, const UploadProgress& progr
   });
 }
 
-Result<void> StagedUploads::CheckSpace(uint64_t bytes) const {
+Result<DiskSpace> StagedUploads::Space() const {
   struct statvfs disk {};
   if (::statvfs(directory_.c_str(), &disk) != 0) return FromErrno(errno, "statvfs");
-  const uint64_t free = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
-  if (free >= limits_.keep_free_bytes && free - limits_.keep_free_bytes >= bytes) return {};
+  return DiskSpace{static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize, limits_.keep_free_bytes};
+}
+
+Result<void> StagedUploads::CheckSpace(uint64_t bytes) const {
+  SIGNUM_ASSIGN(const DiskSpace space, Space());
+  if (space.free >= space.kept && space.free - space.kept >= bytes) return {};
   return Fail(Errc::kExhausted, "disk_full",
-              std::to_string(bytes) + " bytes do not fit: " + std::to_string(free) +
-                  " are free, of which " + std::to_string(limits_.keep_free_bytes) +
-                  " are kept free");
+              std::to_string(bytes) + " bytes do not fit: " + std::to_string(space.free) +
+                  " are free, of which " + std::to_string(space.kept) + " are kept free");
 }
 
 Result<void> StagedUploads::MakeFolder(std::string_view id) const {
@@ -479,6 +483,18 @@ Result<void> StagedUploads::SweepFolders() const {
   }
   if (error) return FromErrno(error.value(), "list " + directory_.string());
   return {};
+}
+
+Result<uint64_t> StagedUploads::StagedBytes(std::string_view tenant) const {
+  SIGNUM_ASSIGN(const auto staged, List([&](const UploadRecord& record) {
+                  const Upload& upload = record.upload;
+                  return upload.tenant == tenant && !upload.pinned && !Expired(record);
+                }));
+  uint64_t bytes = 0;
+  for (const UploadRecord& record : staged) {
+    for (const UploadFile& file : record.upload.files) bytes += file.size;
+  }
+  return bytes;
 }
 
 Result<size_t> StagedUploads::Count() const {

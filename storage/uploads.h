@@ -52,6 +52,12 @@ struct UploadLimits {
   uint64_t keep_free_bytes = 64ull << 20;  // refuse (kExhausted) what would leave less on the disk
 };
 
+// Of the disk that uploads lie on.
+struct DiskSpace {
+  uint64_t free = 0;
+  uint64_t kept = 0;  // UploadLimits::keep_free_bytes
+};
+
 // Staged uploads: plain files below `directory`, records in the engine. Thread-safe.
 class Uploads {
  public:
@@ -85,6 +91,13 @@ class Uploads {
   virtual Result<size_t> Sweep() = 0;
   // How many there are on the disk, those that the next sweep removes included.
   virtual Result<size_t> Count() const = 0;
+  // Declared bytes of a tenant's uploads, written or not, but for those that a version is being
+  // made from (they are that version's) and those that expired.
+  virtual Result<uint64_t> StagedBytes(std::string_view tenant) const = 0;
+
+  virtual Result<DiskSpace> Space() const = 0;
+  // kExhausted "disk_full" where writing `bytes` more would leave less than is kept free.
+  virtual Result<void> CheckSpace(uint64_t bytes) const = 0;
 };
 
 }  // namespace signum

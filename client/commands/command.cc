@@ -31,6 +31,8 @@ const std::vector<Command>& Commands() {
       {"scrub", "Read and check what is stored (admin)", AddScrub},
       {"backup", "Write a backup to a directory of the server (admin)", AddBackup},
       {"restore", "Make a data directory from a backup, offline", AddRestore},
+      {"tenant", "Show or set a tenant's quota and what it uses (admin)", AddTenant},
+      {"mode", "Show or set whether the registry is read-only (admin)", AddMode},
       {"token", "Create, list, rotate and revoke access tokens (admin)", AddToken},
       {"keys", "List the keys that sign manifests; rotate them (admin)", AddKeys},
       {"diff", "Compress a fine-tune into a delta file, offline", AddDiff},

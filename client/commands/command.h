@@ -55,6 +55,8 @@ CommandRun AddScrub(CLI::App& app, const CommandContext& context);
 CommandRun AddBackup(CLI::App& app, const CommandContext& context);
 CommandRun AddRestore(CLI::App& app, const CommandContext& context);
 CommandRun AddKeys(CLI::App& app, const CommandContext& context);
+CommandRun AddTenant(CLI::App& app, const CommandContext& context);
+CommandRun AddMode(CLI::App& app, const CommandContext& context);
 CommandRun AddToken(CLI::App& app, const CommandContext& context);
 CommandRun AddDiff(CLI::App& app, const CommandContext& context);
 CommandRun AddApply(CLI::App& app, const CommandContext& context);

@@ -40,7 +40,9 @@ void Service::Open() {
   const Clock& clock = options_.clock != nullptr ? *options_.clock : system_clock_;
   parts_ = std::make_unique<Parts>();
   parts_->registry =
-      Must(Registry::Open(directory_, options_.uploads, clock, options_.auth), "registry");
+      Must(Registry::Open(directory_, options_.uploads, clock, options_.auth, options_.quota),
+           "registry");
+  app().auth_failures = options_.auth_failures;
   http::Router router;
   AddAllRoutes(router, app());
   http::Server::Hooks hooks;
@@ -66,7 +68,8 @@ void Service::StartWorker() {
   options.tmp_directory = parts_->registry->TmpDirectory();
   options.state_directory = parts_->registry->TrainingDirectory();
   options.device = "cpu";
-  const WorkerContext context{app().clock, app().objects, app().catalog, app().uploads, app().keys};
+  const WorkerContext context{app().clock,   app().objects, app().catalog,
+                              app().uploads, app().keys,    &app().read_only};
   parts_->worker = Must(Worker::Start(context, options), "worker");
   options_.maintenance.data = directory_;
   parts_->maintenance = Must(Maintenance::Start(app(), options_.maintenance), "maintenance");

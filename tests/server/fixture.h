@@ -24,6 +24,8 @@ struct ServiceOptions {
   bool worker = true;                // starts with the registry
   MaintenanceOptions maintenance{};  // starts with the worker
   UploadLimits uploads{};
+  Quota quota{};             // of tenants that have none of their own
+  double auth_failures = 0;  // as App
   http::ServerOptions server{};
 };
 

@@ -91,6 +91,24 @@ TEST(Config, WrongUsage) {
   ExpectUsage({"--data", "d", "--config", "/nonexistent/file"}, "/nonexistent/file");
 }
 
+TEST(Config, Quotas) {
+  const Config defaults = Good({"--data", "d"});
+  EXPECT_EQ(defaults.quota, Quota());
+  EXPECT_EQ(defaults.auth_failures, 0);
+  EXPECT_FALSE(defaults.read_only);
+  const Config config = Good({"--data", "d", "--quota-bytes", "2GiB", "--quota-versions", "7",
+                              "--quota-jobs", "3", "--quota-requests", "2.5", "--quota-burst", "9",
+                              "--auth-failures", "5", "--read-only"});
+  EXPECT_EQ(config.quota, (Quota{2ull << 30, 7, 3, 2.5, 9}));
+  EXPECT_EQ(config.auth_failures, 5);
+  EXPECT_TRUE(config.read_only);
+  ExpectUsage({"--data", "d", "--quota-bytes", "-1"}, "--quota-bytes");
+  ExpectUsage({"--data", "d", "--quota-jobs", "few"}, "--quota-jobs");
+  ExpectUsage({"--data", "d", "--quota-versions", "-1"}, "--quota-versions");
+  ExpectUsage({"--data", "d", "--quota-requests", "-1"}, "--quota-requests");
+  ExpectUsage({"--data", "d", "--quota-requests", "1e9"}, "--quota-requests");
+}
+
 TEST(Config, Upkeep) {
   const Config defaults = Good({"--data", "d"});
   EXPECT_EQ(defaults.gc_every, std::chrono::minutes(10));

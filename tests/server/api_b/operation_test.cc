@@ -53,6 +53,10 @@ TEST_F(OperationApi, MetricsCountRequestsByRoute) {
   EXPECT_TRUE(has("signum_feed_seq 0"));
   EXPECT_TRUE(has("signum_watchers 0"));
   EXPECT_TRUE(has("signum_uploads 0"));
+  EXPECT_TRUE(has("signum_refusals_total{reason=\"quota_exceeded\"} 0"));
+  EXPECT_TRUE(has("signum_disk_free_bytes "));
+  EXPECT_TRUE(has("signum_disk_kept_bytes 67108864"));
+  EXPECT_TRUE(has("signum_read_only 0"));
   EXPECT_TRUE(has("signum_store_bytes{kind=\"metadata\"}"));
   EXPECT_TRUE(has("signum_http_bytes_total{direction=\"out\"}"));
   EXPECT_TRUE(has("# TYPE signum_http_request_seconds histogram"));
@@ -129,6 +133,9 @@ TEST_F(OperationApi, AnswersHaveWhatTheirSchemasRequire) {
   check("TenantList", admin.Get("/v1/tenants").Json());
   check("Token", admin.Get("/v1/admin/tokens").Json()["tokens"][0]);
   check("Log", admin.Get("/v1/audit/log").Json());
+  check("TenantSettings", admin.Get("/v1/admin/tenants/acme").Json());
+  check("Usage", admin.Get("/v1/admin/tenants/acme").Json()["usage"]);
+  check("Mode", admin.Get("/v1/admin/mode").Json());
   check("Savings", admin.Get("/v1/audit/savings").Json());
   check("SavingsRow", admin.Get("/v1/audit/savings").Json()["totals"]);
   check("Problem", admin.Get("/nowhere").Json());

@@ -77,6 +77,8 @@ const Row kRows[] = {
     {"POST", "/v1/admin/keys/rotate", "/v1/admin/keys/rotate", "ynnnn1"},
     {"GET", "/v1/admin/tenants/{tenant}", "/v1/admin/tenants/acme", "ynnnn1"},
     {"PUT", "/v1/admin/tenants/{tenant}", "/v1/admin/tenants/acme", "ynnnn1"},
+    {"GET", "/v1/admin/mode", "/v1/admin/mode", "ynnnn1"},
+    {"PUT", "/v1/admin/mode", "/v1/admin/mode", "ynnnn1"},
     {"POST", "/v1/admin/gc", "/v1/admin/gc", "ynnnn1"},
     {"POST", "/v1/admin/scrub", "/v1/admin/scrub", "ynnnn1"},
     {"POST", "/v1/admin/backup", "/v1/admin/backup", "ynnnn1"},

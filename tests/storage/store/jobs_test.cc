@@ -76,6 +76,15 @@ TEST_P(JobsTest, AreClaimedOnceByManyWorkers) {
   EXPECT_EQ(claimed, 12);
 }
 
+TEST_P(JobsTest, AreClaimedPastThoseThatMayNotBegin) {
+  const std::string first = Create();
+  const std::string second = Create();
+  const auto but_first = [&](const JobRecord& job) { return job.id != first; };
+  EXPECT_EQ((**catalog_->ClaimJob(but_first)).id, second);
+  EXPECT_FALSE(catalog_->ClaimJob(but_first)->has_value());
+  EXPECT_EQ(Claim(), first);
+}
+
 TEST_P(JobsTest, AreListedInPages) {
   const std::string first = Create("b");
   const std::string second = Create("a");

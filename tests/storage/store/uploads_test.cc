@@ -201,6 +201,9 @@ TEST_F(UploadsTest, RefusesWhatWouldFillTheDisk) {
   Start();
   EXPECT_THAT(uploads_->Create("", "", {File("a", 1)}),
               FailsWith(Errc::kExhausted, "disk_full", "free"));
+  EXPECT_THAT(uploads_->CheckSpace(0), FailsWith(Errc::kExhausted, "disk_full", "free"));
+  EXPECT_EQ(uploads_->Space()->kept, 1ull << 60);
+  EXPECT_GT(uploads_->Space()->free, 0);
 }
 
 TEST_F(UploadsTest, KnowsOnlyItsOwnIds) {
