@@ -49,13 +49,17 @@ def memory(registry):
 
 
 def hold(registry, count):
-    """That many connections, none of which will say more."""
+    """That many connections, none of which will say more. Not faster than the server takes them: beyond 1,024 requests
+    that wait for a thread it answers 503, as it should."""
     held = []
+    bases = {"url": registry.url + "/v1/bases", "headers": {"Authorization": f"Bearer {registry.token}"}, "timeout": PATIENCE}
     for i in range(count):
         source = (f"127.0.1.{1 + i // PER_ADDRESS}", 0)
         connection = socket.create_connection(("127.0.0.1", registry.port), timeout=PATIENCE, source_address=source)
         connection.sendall(SAID[i % len(SAID)].replace(b"@TOKEN@", registry.token.encode()))
         held.append(connection)
+        if i % 1000 == 999:
+            requests.get(**bases).raise_for_status()
     return held
 
 
@@ -82,7 +86,7 @@ def test_others_are_served_beside_many_silent_ones(start, descriptors):
     begin = time.monotonic()
     held = hold(registry, CONNECTIONS)
     opened = time.monotonic() - begin
-    wait_until(lambda: open_files(registry) >= files + CONNECTIONS, "the connections")
+    wait_until(lambda: open_files(registry) >= files + CONNECTIONS - 8, "the connections")  # some of `files` have closed
     each = (memory(registry) - bytes_before) / CONNECTIONS
     took = slowest(calls)
     record("connections", held=CONNECTIONS, opened_s=round(opened, 2), bytes_each=round(each), slowest_answer_s=round(took, 3))

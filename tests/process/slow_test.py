@@ -57,17 +57,19 @@ def command(mode, registry):
 
 
 def served_meanwhile(registry, process):
-    """Requests that were served while `process` ran, and the seconds of the slowest."""
+    """Requests that were served while `process` ran, the seconds of the slowest, and how many files the registry had open
+    at most and at last."""
     head = {"Authorization": f"Bearer {registry.token}", "Range": "bytes=0-99999"}
-    count, most = 0, 0
+    count, most, files = 0, 0, [0]
     while process.poll() is None:
         for path in ("/healthz", BASE_FILE):
             begin = time.monotonic()
             requests.get(registry.url + path, headers=head, timeout=PATIENCE).raise_for_status()
             most = max(most, time.monotonic() - begin)
             count += 1
+        files.append(open_files(registry))
         time.sleep(0.05)
-    return count, most
+    return count, most, max(files), files[-1]
 
 
 @pytest.mark.parametrize("mode", ATTACKS)
@@ -75,14 +77,14 @@ def test_slow(target, mode):
     files = open_files(target)
     process = subprocess.Popen(command(mode, target), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        count, most = served_meanwhile(target, process)
+        count, most, peak, last_files = served_meanwhile(target, process)
         said = re.sub(r"\x1b\[[0-9;]*m", "", process.stdout.read())
     finally:
         process.kill()
     last = said[said.rfind("slow HTTP test status"):]
     figures = {key: value for key, value in re.findall(r"(\w[\w ]*?): +(\w+)", last)}
     record(f"slow {mode}", connections=CONNECTIONS, seconds=SECONDS, available=figures.get("service available"),
-           closed=figures.get("closed"), still_open=figures.get("connected"), served=count, slowest_s=round(most, 3))
+           held_at_most=peak - files, held_at_last=last_files - files, served=count, slowest_s=round(most, 3))
     assert "service available:   YES" in last, said[-2000:]
     assert most <= LATENCY and count > 10, (most, count)
     wait_until(lambda: open_files(target) <= files + 2, "closed connections")
