@@ -10,11 +10,14 @@ def offset_octets(ctx, value):
 
 @schemathesis.hook
 def before_call(ctx, case, **kwargs):
-    """A watch waits for half a minute: a second will do. Who reaches all tenants has to say which."""
-    if case.operation.path != "/v1/watch":
-        return
-    wait = case.query.get("wait", 30)
-    if str(wait).isdigit() and 1 < int(wait) <= 60:
-        case.query["wait"] = 1
-    if not case.query.get("tenant"):
-        case.query["tenant"] = ["kjv"]
+    """Nothing slow by request: a watch waits half a minute, a scrub as long as its rate says, and whoever follows it too."""
+    if case.operation.path == "/v1/watch":
+        wait = case.query.get("wait", 30)
+        if str(wait).isdigit() and 1 < int(wait) <= 60:
+            case.query["wait"] = 1
+        if not case.query.get("tenant"):  # who reaches all tenants has to say which
+            case.query["tenant"] = ["kjv"]
+    if case.operation.path == "/v1/admin/scrub" and isinstance(case.body, dict):
+        rate = case.body.get("rate")
+        if type(rate) is int and 0 < rate < 1 << 30:
+            case.body["rate"] = 1 << 30
