@@ -69,6 +69,8 @@ std::string TargetOf(const http::Params& params) {
 Result<http::Response> ListAliases(App& app, const http::Request& request,
                                    const http::Params& params) {
   SIGNUM_TRY(RequireRead(request, params[0]));
+  SIGNUM_TRY(CheckName("tenant", params[0]));
+  SIGNUM_TRY(CheckName("model", params[1]));
   SIGNUM_ASSIGN(const auto aliases, app.catalog.ListAliases(params[0], params[1]));
   json items = json::array();
   for (const AliasRecord& alias : aliases) items.push_back(AliasResource(alias));

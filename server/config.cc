@@ -98,6 +98,10 @@ void AddWorkOptions(CLI::App& app, RawFlags& raw, Config& config) {
             "Threads of handlers; 0: four a core, at least 8")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
+  AddOption(app, "--max-connections", config.max_connections,
+            "Connections at once, as far as descriptors (ulimit -n) go; what is more gets 503")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}))
+      ->capture_default_str();
   AddOption(app, "--upload-expiry", raw.upload_expiry,
             "How long an unfinished upload is kept: 90s, 30m, 24h, 7d")
       ->capture_default_str();

@@ -28,10 +28,11 @@ struct Config {
   http::TlsFiles tls;
   bool auth = true;
   LogFormat log = LogFormat::kJson;
-  int io_threads = 0;    // 0: one a core
-  int pool_threads = 0;  // 0: as http::ServerOptions
-  int workers = 1;       // jobs that run at once
-  int job_threads = 0;   // 0: one a core
+  int io_threads = 0;                 // 0: one a core
+  uint64_t max_connections = 20'000;  // fewer where there are not descriptors enough
+  int pool_threads = 0;               // 0: as http::ServerOptions
+  int workers = 1;                    // jobs that run at once
+  int job_threads = 0;                // 0: one a core
   UploadLimits uploads;
   Quota quota;               // of tenants that have none of their own
   double auth_failures = 0;  // as App

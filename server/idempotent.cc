@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "server/app.h"
 #include "server/principal.h"
@@ -33,9 +34,17 @@ Digest RequestDigest(const http::Request& request) {
 Result<void> CheckKey(std::string_view key) {
   const bool printable =
       std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 127; });
-  if (printable && key.size() <= kMaxKey) return {};
+  if (printable && !key.empty() && key.size() <= kMaxKey) return {};
   return Fail(Errc::kInvalid, "bad_idempotency_key",
               "Idempotency-Key must be 1 to 255 printable characters");
+}
+
+// The key, also an empty one: whoever sends that relies on it, and would have nothing.
+std::optional<std::string_view> KeyOf(const http::Request& request) {
+  for (const auto& [name, value] : request.headers) {
+    if (name == "idempotency-key") return value;
+  }
+  return std::nullopt;
 }
 
 http::Response Replay(const StoredAnswer& answer) {
@@ -75,10 +84,11 @@ void Keep(IdempotencyStore::Run& run, const http::Response& response, KeptRespon
 http::Handler Idempotent(App& app, http::Handler handler, KeptResponse kept) {
   return [&app, handler = std::move(handler), kept](const http::Request& request,
                                                     const http::Params& params) {
-    const std::string_view key = request.Header("idempotency-key");
-    if (key.empty()) return handler(request, params);
-    if (auto fine = CheckKey(key); fine.has_error()) return http::Problem(fine.error(), request.id);
-    auto begun = app.idempotency.Begin(Caller(request).id, key, RequestDigest(request));
+    const auto key = KeyOf(request);
+    if (!key) return handler(request, params);
+    if (auto fine = CheckKey(*key); fine.has_error())
+      return http::Problem(fine.error(), request.id);
+    auto begun = app.idempotency.Begin(Caller(request).id, *key, RequestDigest(request));
     if (begun.has_error()) return http::Problem(begun.error(), request.id);
     if (begun->answer) return Replay(*begun->answer);
     http::Response response = handler(request, params);

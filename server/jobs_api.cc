@@ -1,6 +1,9 @@
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "server/app.h"
 #include "server/audit_log.h"
@@ -11,6 +14,7 @@
 #include "server/resources.h"
 #include "server/upload_release.h"
 #include "storage/base/digest.h"
+#include "storage/base/name.h"
 
 namespace signum {
 namespace {
@@ -64,15 +68,28 @@ Result<JobRecord> ReadableJob(const App& app, const http::Request& request, cons
   return job;
 }
 
-// The filters of a list of jobs.
+// The filters of a list of jobs, where they are given.
 struct JobFilter {
-  std::string_view tenant, model, state;
+  std::optional<std::string_view> tenant, model, state;
 
   bool Takes(const JobRecord& job) const {
-    return (tenant.empty() || job.tenant == tenant) && (model.empty() || job.model == model) &&
-           (state.empty() || JobStateName(job.state) == state);
+    return (!tenant || job.tenant == *tenant) && (!model || job.model == *model) &&
+           (!state || JobStateName(job.state) == *state);
   }
 };
+
+Result<JobFilter> ReadFilter(const http::Request& request) {
+  const JobFilter filter{request.Query("tenant"), request.Query("model"), request.Query("state")};
+  if (filter.tenant) SIGNUM_TRY(CheckName("tenant", *filter.tenant));
+  if (filter.model) SIGNUM_TRY(CheckName("model", *filter.model));
+  constexpr std::array<std::string_view, 5> kStates = {"queued", "running", "done", "failed",
+                                                       "cancelled"};
+  if (filter.state && std::find(kStates.begin(), kStates.end(), *filter.state) == kStates.end()) {
+    return Fail(Errc::kInvalid, "bad_query",
+                "query parameter 'state' must be queued, running, done, failed or cancelled");
+  }
+  return filter;
+}
 
 constexpr size_t kScanPage = 1000;
 constexpr size_t kMaxScan =
@@ -108,9 +125,8 @@ Result<http::Response> ListJobs(App& app, const http::Request& request, const ht
   const Principal& caller = Caller(request);
   if (caller.role == Role::kAuditor) SIGNUM_TRY(RequireAdmin(request));
   SIGNUM_ASSIGN(const Page page, PageOf(request));
-  const JobFilter filter{request.Query("tenant").value_or(""), request.Query("model").value_or(""),
-                         request.Query("state").value_or("")};
-  if (!filter.tenant.empty()) SIGNUM_TRY(RequireRead(request, filter.tenant));
+  SIGNUM_ASSIGN(const JobFilter filter, ReadFilter(request));
+  if (filter.tenant) SIGNUM_TRY(RequireRead(request, *filter.tenant));
   SIGNUM_ASSIGN(const JobPage found, ScanJobs(app.catalog, page, [&](const JobRecord& job) {
                   return caller.MayRead(job.tenant) && filter.Takes(job);
                 }));

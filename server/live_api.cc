@@ -77,6 +77,7 @@ json AliasVersion(const std::vector<AliasRecord>& aliases, std::string_view name
 Result<http::Response> ListModels(App& app, const http::Request& request,
                                   const http::Params& params) {
   SIGNUM_TRY(RequireRead(request, params[0]));
+  SIGNUM_TRY(CheckName("tenant", params[0]));
   SIGNUM_ASSIGN(const Page page, PageOf(request));
   SIGNUM_ASSIGN(const auto names, app.catalog.ListModels(params[0], page.after, page.limit));
   json items = json::array();

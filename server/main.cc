@@ -12,6 +12,7 @@
 #include "gpu/cuda_module.h"
 #include "server/access_log.h"
 #include "server/config.h"
+#include "server/descriptors.h"
 #include "server/gate.h"
 #include "server/http/server.h"
 #include "server/maintenance.h"
@@ -36,12 +37,22 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+uint64_t MaxConnections(const Config& config) {
+  const uint64_t limit = RaiseDescriptorLimit();
+  const uint64_t most = DescriptorsForConnections(limit);
+  if (most >= config.max_connections) return config.max_connections;
+  spdlog::warn("{} connections at once, not {}: {} descriptors (ulimit -n) are no more", most,
+               config.max_connections, limit);
+  return most;
+}
+
 http::ServerOptions ServerOptionsOf(const Config& config) {
   http::ServerOptions options;
   options.address = config.address;
   options.port = config.port;
   options.io_threads = config.io_threads;
   options.pool_threads = config.pool_threads;
+  options.max_connections = MaxConnections(config);
   options.tls = config.tls;
   options.header_timeout = config.header_timeout;
   options.body_timeout = config.body_timeout;

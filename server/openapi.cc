@@ -27,29 +27,71 @@ std::vector<std::string> PathParameters(const std::string& path) {
   return names;
 }
 
+// What a parameter of a path may be. Anything else is unknown (404) or malformed (400).
+json PathSchema(const std::string& name) {
+  const std::string text = "[a-z0-9][a-z0-9._-]{0,62}";
+  if (name == "index") return {{"type", "integer"}, {"minimum", 0}};
+  if (name == "alias") {  // no number: that is a version
+    return {
+        {"type", "string"}, {"pattern", "^([a-z]|[0-9]+[a-z._-])[a-z0-9._-]*$"}, {"maxLength", 63}};
+  }
+  std::string pattern = "^" + text + "$";
+  if (name == "version") pattern = "^([1-9][0-9]{0,17}|" + text + ")$";
+  if (name == "digest") pattern = "^sha256:[0-9a-f]{64}$";
+  if (name == "id") pattern = "^[A-Za-z0-9_-]{1,100}$";
+  if (name == "path") pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}(/[A-Za-z0-9_-]{1,50})?$";
+  return {{"type", "string"}, {"pattern", pattern}};
+}
+
 json PathParameter(const std::string& name) {
-  return {{"name", name}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}};
+  return {{"name", name}, {"in", "path"}, {"required", true}, {"schema", PathSchema(name)}};
 }
 
 json Reference(std::string_view kind, std::string_view name) {
   return {{"$ref", "#/components/" + std::string(kind) + "/" + std::string(name)}};
 }
 
+// A list parted by spaces.
+std::vector<std::string_view> Words(std::string_view text) {
+  std::vector<std::string_view> words;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    words.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
 // A schema's name has no slash, a media type has.
 json Content(std::string_view what) {
-  if (what.find('/') == std::string_view::npos) {
-    return {{"application/json", {{"schema", Reference("schemas", what)}}}};
+  json content = json::object();
+  for (const std::string_view one : Words(what)) {
+    if (one.find('/') == std::string_view::npos) {
+      content["application/json"] = {{"schema", Reference("schemas", one)}};
+    } else {
+      content[std::string(one)] = json::object();
+    }
   }
-  return {{std::string(what), json::object()}};
+  return content;
+}
+
+// Every status that a well-formed exchange may end with: 500 is none of them.
+json Responses(const Operation& operation) {
+  json answer = {{"description", operation.summary}};
+  if (!operation.response.empty()) answer["content"] = Content(operation.response);
+  const json problem = Reference("responses", "Problem");
+  json responses = {{"4XX", problem}, {"503", problem}};
+  if (operation.method != "GET" && operation.method != "OPTIONS") responses["507"] = problem;
+  if (operation.other_status != 0) responses[std::to_string(operation.other_status)] = answer;
+  responses[std::to_string(operation.status)] = std::move(answer);
+  return responses;
 }
 
 json Parameters(const Operation& operation, const std::string& path) {
   json parameters = json::array();
   for (const std::string& name : PathParameters(path)) parameters.push_back(PathParameter(name));
-  for (std::string_view rest = operation.query; !rest.empty();) {
-    const size_t end = std::min(rest.find(' '), rest.size());
-    parameters.push_back(Reference("parameters", rest.substr(0, end)));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  for (const std::string_view name : Words(operation.query)) {
+    parameters.push_back(Reference("parameters", name));
   }
   const bool json_body = operation.request.find('/') == std::string_view::npos;
   const bool change = operation.method != "GET" && operation.method != "OPTIONS";
@@ -64,17 +106,16 @@ json Parameters(const Operation& operation, const std::string& path) {
 }
 
 json Describe(const Operation& operation, const std::string& path) {
-  json answer = {{"description", operation.summary}};
-  if (!operation.response.empty()) answer["content"] = Content(operation.response);
   json described = {{"operationId", operation.id},
                     {"tags", {operation.tag}},
                     {"summary", operation.summary},
                     {"parameters", Parameters(operation, path)},
-                    {"responses",
-                     {{std::to_string(operation.status), std::move(answer)},
-                      {"default", Reference("responses", "Problem")}}}};
+                    {"responses", Responses(operation)}};
   if (!operation.request.empty()) {
-    described["requestBody"] = {{"required", true}, {"content", Content(operation.request)}};
+    std::string_view request = operation.request;
+    const bool optional = request.ends_with('?');
+    if (optional) request.remove_suffix(1);
+    described["requestBody"] = {{"required", !optional}, {"content", Content(request)}};
   }
   if (operation.roles.empty()) {
     described["security"] = json::array();

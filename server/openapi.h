@@ -15,10 +15,12 @@ struct Operation {
   std::string_view id;  // operationId: what generated clients call it
   std::string_view summary;
   std::string_view roles;     // who may: "publisher, admin"; empty: open to everyone
-  std::string_view query;     // parameters of components.json, parted by spaces
-  std::string_view request;   // schema of the JSON body, or a media type of bytes; empty for none
+  std::string_view query;     // parameters of components.json, parted by spaces; headers too
+  std::string_view request;   // schema of the JSON body, with ? where there may be none, or a media
+                              // type of bytes; empty for none
   int status = 200;           // when it works
-  std::string_view response;  // likewise
+  std::string_view response;  // likewise, parted by spaces where the caller chooses
+  int other_status = 0;       // when it works the other way: made anew, asked to stop; 0: none
 };
 std::span<const Operation> Operations();
 

@@ -4,6 +4,7 @@ namespace signum {
 namespace {
 
 constexpr std::string_view kBytes = "application/octet-stream";
+constexpr std::string_view kFile = "application/octet-stream application/json text/plain";
 constexpr std::string_view kEvents = "text/event-stream";
 
 constexpr std::string_view kAny = "any token";
@@ -30,9 +31,10 @@ constexpr Operation kOperations[] = {
     {"GET", "/v1/uploads/{id}/files/{index}", "uploads", "getUploadFile",
      "How far a file is; HEAD as tus has it: Upload-Offset, Upload-Length", kUpload, "", "", 200, "UploadFile"},
     {"PATCH", "/v1/uploads/{id}/files/{index}", "uploads", "appendUploadFile",
-     "Append bytes at Upload-Offset (tus 1.0)", kUpload, "", "application/offset+octet-stream", 204, ""},
+     "Append bytes at Upload-Offset (tus 1.0)", kUpload, "uploadOffset tusResumable", "application/offset+octet-stream?",
+     204, ""},
     {"PUT", "/v1/uploads/{id}/files/{index}", "uploads", "putUploadFile", "The whole file at once",
-     kUpload, "", kBytes, 200, "UploadFile"},
+     kUpload, "", "application/octet-stream?", 200, "UploadFile"},
     {"DELETE", "/v1/uploads/{id}/files/{index}", "uploads", "terminateUpload",
      "Give the whole upload up (tus termination)", kUpload, "", "", 204, ""},
     {"OPTIONS", "/v1/uploads/{id}/files/{index}", "uploads", "tusFileOptions", "What of tus is spoken",
@@ -46,7 +48,7 @@ constexpr Operation kOperations[] = {
     {"GET", "/v1/bases/{base}/manifest", "bases", "getBaseManifest", "The base manifest: its tensors", kAny,
      "", "", 200, "BaseManifest"},
     {"GET", "/v1/bases/{base}/files/{path...}", "bases", "getBaseFile",
-     "A file of the base, as it was uploaded", kAny, "", "", 200, kBytes},
+     "A file of the base, as it was uploaded", kAny, "", "", 200, kFile},
 
     // ---- versions and their artifacts
     {"GET", "/v1/tenants", "models", "listTenants", "Tenants that the token reaches", kAny, "limit after", "",
@@ -54,8 +56,8 @@ constexpr Operation kOperations[] = {
     {"GET", "/v1/tenants/{tenant}/models", "models", "listModels", "Models of a tenant", kRead, "limit after",
      "", 200, "ModelList"},
     {"GET", SIGNUM_ONE_MODEL, "models", "getModel", "A model and its aliases", kRead, "", "", 200, "Model"},
-    {"GET", SIGNUM_ONE_MODEL "/versions", "models", "listVersions", "Versions of a model", kRead, "limit after",
-     "", 200, "VersionList"},
+    {"GET", SIGNUM_ONE_MODEL "/versions", "models", "listVersions", "Versions of a model", kRead,
+     "limit afterNumber", "", 200, "VersionList"},
     {"POST", SIGNUM_ONE_MODEL "/versions", "models", "createVersion",
      "Compress a complete upload, or an older version's, against a base, as a job", kPublish, "", "VersionRequest", 202,
      "VersionAccepted"},
@@ -68,7 +70,7 @@ constexpr Operation kOperations[] = {
      "SignedManifest"},
     {"GET", SIGNUM_ONE_VERSION "/checkpoint/{path...}", "models", "getCheckpointFile",
      "A file of the checkpoint: rebuilt from base and delta, or exactly as uploaded", kRead, "fidelity", "",
-     200, kBytes},
+     200, kFile},
     {"GET", "/v1/blobs/{digest}", "models", "getBlob", "A stored object by its digest", kAny, "", "", 200,
      kBytes},
 
@@ -78,7 +80,7 @@ constexpr Operation kOperations[] = {
     {"GET", SIGNUM_ONE_ALIAS, "aliases", "getAlias", "An alias", kRead, "", "", 200, "Alias"},
     {"PUT", SIGNUM_ONE_ALIAS, "aliases", "setAlias",
      "Point an alias at a ready version; compare-and-set with If-Match or If-None-Match: *", kPublish, "",
-     "AliasRequest", 200, "Alias"},
+     "AliasRequest", 200, "Alias", 201},
     {"DELETE", SIGNUM_ONE_ALIAS, "aliases", "deleteAlias", "Remove an alias", kPublish, "", "", 204, ""},
 
     // ---- nodes
@@ -86,7 +88,7 @@ constexpr Operation kOperations[] = {
      "Live"},
     {"GET", "/v1/watch", "nodes", "watch",
      "Wait for changes of what tenants run: long poll, or server-sent events (Accept: text/event-stream)",
-     kRead, "tenant since wait", "", 200, "Changes"},
+     kRead, "tenant since wait", "", 200, "Changes text/event-stream"},
     {"PUT", "/v1/nodes/{node}", "nodes", "reportNode", "A node's heartbeat", "node, admin", "", "NodeReport",
      200, "Node"},
     {"GET", "/v1/nodes", "nodes", "listNodes", "Who runs what, and who lags", kAny, "limit after", "", 200,
@@ -98,13 +100,13 @@ constexpr Operation kOperations[] = {
     {"GET", "/v1/jobs/{id}", "jobs", "getJob", "A job", kRead, "", "", 200, "Job"},
     {"GET", "/v1/jobs/{id}/events", "jobs", "watchJob", "Progress as server-sent events, to the end", kRead,
      "", "", 200, kEvents},
-    {"DELETE", "/v1/jobs/{id}", "jobs", "cancelJob", "Cancel a job", kPublish, "", "", 200, "Job"},
+    {"DELETE", "/v1/jobs/{id}", "jobs", "cancelJob", "Cancel a job", kPublish, "", "", 200, "Job", 202},
 
     // ---- audit
     {"GET", "/v1/audit/savings", "audit", "getSavings", "What is stored and what it saved", kAudit, "by format",
-     "", 200, "Savings"},
-    {"GET", "/v1/audit/log", "audit", "getLog", "The hash-chained log of every change", kAudit, "limit after",
-     "", 200, "Log"},
+     "", 200, "Savings text/csv"},
+    {"GET", "/v1/audit/log", "audit", "getLog", "The hash-chained log of every change", kAudit,
+     "limit afterNumber", "", 200, "Log"},
 
     // ---- administration and operation
     {"POST", "/v1/admin/tokens", "operation", "createToken", "Make a token; its secret is shown once", kAdmin,
@@ -113,7 +115,7 @@ constexpr Operation kOperations[] = {
      200, "TokenList"},
     {"DELETE", "/v1/admin/tokens/{id}", "operation", "revokeToken", "Revoke a token", kAdmin, "", "", 204, ""},
     {"POST", "/v1/admin/tokens/{id}/rotate", "operation", "rotateToken",
-     "A new secret with the same rights; the old one ends", kAdmin, "", "RotateRequest", 201, "NewToken"},
+     "A new secret with the same rights; the old one ends", kAdmin, "", "RotateRequest?", 201, "NewToken"},
     {"GET", "/v1/admin/tenants/{tenant}", "operation", "getTenant", "A tenant's settings and usage", kAdmin, "", "", 200,
      "TenantSettings"},
     {"PUT", "/v1/admin/tenants/{tenant}", "operation", "setTenant",
@@ -123,14 +125,14 @@ constexpr Operation kOperations[] = {
     {"PUT", "/v1/admin/mode", "operation", "setMode", "Make it read-only, or read-write again", kAdmin, "", "Mode",
      200, "Mode"},
     {"POST", "/v1/admin/gc", "operation", "collectGarbage",
-     "Remove what is out of policy and what nothing names, or tell what would go", kAdmin, "", "GcRequest", 202,
+     "Remove what is out of policy and what nothing names, or tell what would go", kAdmin, "", "GcRequest?", 202,
      "AcceptedJob"},
-    {"POST", "/v1/admin/scrub", "operation", "scrub", "Read and check what is stored", kAdmin, "", "ScrubRequest",
+    {"POST", "/v1/admin/scrub", "operation", "scrub", "Read and check what is stored", kAdmin, "", "ScrubRequest?",
      202, "AcceptedJob"},
     {"POST", "/v1/admin/backup", "operation", "backUp", "Write a backup to a directory of the server", kAdmin, "",
-     "BackupRequest", 202, "AcceptedJob"},
+     "BackupRequest?", 202, "AcceptedJob"},
     {"GET", "/v1/admin/backups", "operation", "listBackups", "Backups in a directory of the server", kAdmin,
-     "limit after dir", "", 200, "BackupList"},
+     "limit afterNumber dir", "", 200, "BackupList"},
     {"GET", "/v1/keys", "operation", "listKeys", "Keys that sign or signed manifests", kOpen, "", "", 200,
      "KeyList"},
     {"POST", "/v1/admin/keys/rotate", "operation", "rotateKey", "Sign with a new key from here on", kAdmin, "", "",

@@ -132,13 +132,13 @@ Result<http::Response> GetUploadFile(App& app, const http::Request& request,
   return response;
 }
 
-http::Response TusOptions(const http::Request&, const http::Params&) {
+http::Response TusOptions(std::string_view allow) {
   http::Response response;
   response.status = 204;
   response.Set("Tus-Resumable", std::string(kTusVersion));
   response.Set("Tus-Version", std::string(kTusVersion));
   response.Set("Tus-Extension", "expiration,termination");
-  response.Set("Allow", "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS");
+  response.Set("Allow", std::string(allow));
   return response;
 }
 
@@ -275,8 +275,15 @@ void AddUploadRoutes(http::Router& router, App& app) {
   router.Add({"PUT", kFile, http::SinkHandler(std::move(put))});
   // tus terminates the upload a URL belongs to; ours belong to a set, which is given up as a whole.
   router.Add({"DELETE", kFile, SpeakingTus(Change(app, "upload.delete", DeleteUpload))});
-  for (const auto* pattern : {kUploads, kUpload, kFile}) {
-    router.Add({"OPTIONS", pattern, http::Handler(TusOptions)});
+  const std::pair<const char*, const char*> methods[] = {
+      {kUploads, "OPTIONS, POST"},
+      {kUpload, "DELETE, GET, HEAD, OPTIONS"},
+      {kFile, "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"}};
+  for (const auto& [pattern, allow] : methods) {
+    auto answer = [allow = allow](const http::Request&, const http::Params&) {
+      return TusOptions(allow);
+    };
+    router.Add({"OPTIONS", pattern, http::Handler(answer)});
   }
 }
 

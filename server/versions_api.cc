@@ -218,6 +218,8 @@ Result<http::Response> CreateVersion(App& app, const http::Request& request,
 Result<http::Response> ListVersions(App& app, const http::Request& request,
                                     const http::Params& params) {
   SIGNUM_TRY(RequireRead(request, params[0]));
+  SIGNUM_TRY(CheckName("tenant", params[0]));
+  SIGNUM_TRY(CheckName("model", params[1]));
   SIGNUM_ASSIGN(const Page page, NumberedPageOf(request));
   SIGNUM_ASSIGN(const auto versions,
                 app.catalog.ListVersions(params[0], params[1], page.AfterNumber(), page.limit));

@@ -32,18 +32,35 @@ bool MayRepeat(std::string_view name) {
   return std::find(kSingletons.begin(), kSingletons.end(), name) == kSingletons.end();
 }
 
+// TRACE and QUERY too, which no resource has: 405 for these, 501 for what is no method at all.
 bool KnownMethod(std::string_view method) {
-  static constexpr std::array<std::string_view, 7> kMethods = {"GET",   "HEAD",   "POST",   "PUT",
-                                                               "PATCH", "DELETE", "OPTIONS"};
+  static constexpr std::array<std::string_view, 9> kMethods = {
+      "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"};
   return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
 }
 
-Refusal RefusalOf(const beast::error_code& code) {
+// A header that goes on in a second line (RFC 9112 §5.2), which some take for a header of its own.
+bool HasFold(std::string_view head) {
+  return head.find("\r\n ") != head.npos || head.find("\r\n\t") != head.npos;
+}
+
+// Whether the request line ends in a version, be it one that nobody speaks here.
+bool NamesVersion(std::string_view bytes) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  const std::string_view line = bytes.substr(0, bytes.find("\r\n"));
+  constexpr std::string_view kShape = " HTTP/d.d";
+  if (line.size() < kShape.size()) return false;
+  const std::string_view version = line.substr(line.size() - kShape.size());
+  return version.starts_with(" HTTP/") && digit(version[6]) && version[7] == '.' &&
+         digit(version[8]) && std::count(line.begin(), line.end(), ' ') == 2;
+}
+
+Refusal RefusalOf(const beast::error_code& code, std::string_view bytes) {
   using beast::http::error;
   if (code == error::header_limit) {
     return {431, "headers_too_large", "the request line and headers exceed the limit"};
   }
-  if (code == error::bad_version) {
+  if (code == error::bad_version && NamesVersion(bytes)) {
     return {505, "bad_http_version", "only HTTP/1.0 and HTTP/1.1 are spoken here"};
   }
   return {400, "malformed_request", "malformed HTTP request: " + code.message()};
@@ -72,9 +89,12 @@ class RequestParser::Impl : public beast::http::basic_parser<true> {
     if (refusal_) return *refusal_;
     const bool more = code == beast::http::error::need_more;
     if (head_bytes_ + (more ? bytes.size() - consumed : 0) > max_header_bytes_) {
-      return RefusalOf(beast::http::error::header_limit);
+      return RefusalOf(beast::http::error::header_limit, bytes);
     }
-    if (code && !more) return RefusalOf(code);
+    if (code && !more) return RefusalOf(code, bytes);
+    if (HasFold(bytes.substr(0, consumed))) {
+      return Refusal{400, "folded_header", "a header goes on in a second line"};
+    }
     if (is_header_done()) {
       if (auto refusal = Judge()) return *std::move(refusal);
     }
@@ -88,7 +108,7 @@ class RequestParser::Impl : public beast::http::basic_parser<true> {
     while (bytes.size() - consumed >= kShortestRest && !is_done() && !code) {
       consumed += put({bytes.data() + consumed, bytes.size() - consumed}, code);
     }
-    if (code && code != beast::http::error::need_more) return RefusalOf(code);
+    if (code && code != beast::http::error::need_more) return RefusalOf(code, bytes);
     return consumed;
   }
 
@@ -127,6 +147,12 @@ class RequestParser::Impl : public beast::http::basic_parser<true> {
     }
     if (host != nullptr && !host->empty() && !ValidHost(*host)) {
       return Refusal{400, "bad_host", "header Host is not a host with a port"};
+    }
+    // What was compressed on its way must not be kept as if it were the file (RFC 9110 §8.4).
+    const std::string* coded = head.Find("content-encoding");
+    if (coded != nullptr && Lower(*coded) != "identity") {
+      return Refusal{415, "unsupported_content_encoding",
+                     "header Content-Encoding: bodies are taken as they are, not encoded"};
     }
     return JudgeExpectation();
   }

@@ -26,7 +26,7 @@ namespace {
 
 constexpr milliseconds kTick{100};  // how exact deadlines are
 constexpr size_t kScratch = 64 * 1024;
-constexpr uint64_t kRejected = 256;  // connections above the limit that still get a 503
+constexpr uint64_t kRejected = 256;  // connections above the limit that still get a 503, at most
 
 std::string PeerText(const tcp::socket& socket) {
   boost::system::error_code error;
@@ -140,7 +140,8 @@ class IoThread {
   void Welcome(tcp::socket socket) {
     const uint64_t others = shared_.connections.fetch_add(1);
     const bool reject = others >= shared_.options.max_connections;
-    if (others >= shared_.options.max_connections + kRejected) {
+    const uint64_t told = std::min(kRejected, shared_.options.max_connections);
+    if (others >= shared_.options.max_connections + told) {
       --shared_.connections;
       return;  // closes it
     }

@@ -1,5 +1,7 @@
 #include "server/http/stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
 
@@ -19,6 +21,7 @@ using asio::ip::tcp;
 namespace {
 
 constexpr size_t kRecord = 16 * 1024;         // the greatest record's content
+constexpr int kUnsent = 128 * 1024;           // bytes in the kernel that have not gone out yet
 constexpr size_t kSealedBatch = 8 * kRecord;  // sent at once
 
 // What OpenSSL writes to: appends to the std::string that is its data, so it never has to wait.
@@ -54,6 +57,9 @@ struct Stream::PeerWatch {
 Stream::Stream(tcp::socket socket, SSL_CTX* tls) : socket_(std::move(socket)) {
   boost::system::error_code ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
+  // Else the kernel keeps up to 4 MiB for each peer that does not read, and with thousands of them
+  // none is left for the others. What is on its way does not count: fast lines stay full.
+  setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsent, sizeof(kUnsent));
   socket_.native_non_blocking(true, ignored);
   if (tls != nullptr) StartTls(tls);
 }

@@ -73,8 +73,8 @@ def proxy(published):
 class Family:
     """A registry with the base and each fine-tune published as <name>/model."""
 
-    def __init__(self, folder):
-        self.registry = Registry(folder)
+    def __init__(self, folder, *options):
+        self.registry = Registry(folder, *options)
         self.admin = Api(self.registry.url, self.registry.token)
         self.base = self.admin.push_base("base", FAMILY / "base")
         self.versions = {name: self.admin.publish(f"{name}/model", FAMILY / name) for name in FINE_TUNES}

@@ -326,6 +326,11 @@ TEST_F(UploadsTest, OptionsTellTusClientsWhatIsSpoken) {
   EXPECT_EQ(reply.Header("tus-version"), "1.0.0");
   EXPECT_EQ(reply.Header("tus-resumable"), "1.0.0");
   EXPECT_EQ(reply.Header("tus-extension"), "expiration,termination");
+  EXPECT_EQ(reply.Header("allow"), "OPTIONS, POST");
+  const Reply file = publisher_.Call("OPTIONS", "/v1/uploads/x/files/0");
+  EXPECT_EQ(file.Header("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH, PUT");
+  EXPECT_EQ(publisher_.Call("OPTIONS", "/v1/uploads/x").Header("allow"),
+            "DELETE, GET, HEAD, OPTIONS");
 }
 
 TEST_F(UploadsTest, AnIdempotencyKeyCreatesOnce) {

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "server/config.h"
+#include "server/descriptors.h"
 #include "tests/support/temp_dir.h"
 
 namespace signum::test {
@@ -29,6 +30,15 @@ void ExpectUsage(std::vector<const char*> flags, const std::string& named) {
   EXPECT_EQ(usage.code, 2);
   EXPECT_NE(usage.text.find(named), std::string::npos) << usage.text;
   EXPECT_EQ(std::count(usage.text.begin(), usage.text.end(), '\n'), 1) << usage.text;
+}
+
+TEST(Config, ConnectionsLeaveDescriptorsToTheStore) {
+  EXPECT_EQ(Good({"--data", "d"}).max_connections, 20'000u);
+  EXPECT_EQ(Good({"--data", "d", "--max-connections", "9"}).max_connections, 9u);
+  ExpectUsage({"--data", "d", "--max-connections", "0"}, "--max-connections");
+  EXPECT_EQ(DescriptorsForConnections(1024), 256u) << "and as many that are told 503, at most";
+  EXPECT_EQ(DescriptorsForConnections(4096), 2048u);
+  EXPECT_EQ(DescriptorsForConnections(65536), 63488u);
 }
 
 TEST(Config, Defaults) {

@@ -60,6 +60,7 @@ TEST_F(Idempotency, AnswersOutliveARestart) {
 TEST_F(Idempotency, KeysAreChecked) {
   EXPECT_EQ(Set(1, std::string(256, 'k')).Code(), "bad_idempotency_key");
   EXPECT_EQ(Set(1, "two words").Code(), "bad_idempotency_key");
+  EXPECT_EQ(Set(1, "").Code(), "bad_idempotency_key") << "not as if there were none";
 }
 
 }  // namespace

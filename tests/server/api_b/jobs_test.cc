@@ -69,6 +69,15 @@ TEST_F(Jobs, ListsOnlyTheCallersInPages) {
   EXPECT_EQ(acme_.Get("/v1/jobs?tenant=globex").status, 403);
 }
 
+TEST_F(Jobs, AFilterThatCannotBeIsRefused) {
+  QueueVersion(service_.app(), "acme", "chat");
+  for (const auto* filter : {"tenant=", "model=", "state=", "tenant=UPPER", "state=ready"}) {
+    const Reply reply = service_.admin().Get("/v1/jobs?" + std::string(filter));
+    EXPECT_EQ(reply.status, 400) << filter << ", and not all jobs";
+  }
+  EXPECT_EQ(service_.admin().Get("/v1/jobs?state=queued").Json()["jobs"].size(), 1u);
+}
+
 TEST_F(Jobs, ForeignJobsAreUnknown) {
   const std::string id = QueueVersion(service_.app(), "globex", "chat").job;
   for (const char* part : {"", "/events"}) {

@@ -101,7 +101,8 @@ TEST_F(OperationApi, DocumentIsWhole) {
     for (const auto& [method, operation] : methods.items()) {
       ++operations;
       EXPECT_TRUE(ids.insert(operation["operationId"]).second) << operation["operationId"];
-      EXPECT_TRUE(operation["responses"].contains("default"));
+      EXPECT_TRUE(operation["responses"].contains("4XX"));
+      EXPECT_FALSE(operation["responses"].contains("500")) << "nobody may count on that";
       const auto named =
           std::count_if(operation["parameters"].begin(), operation["parameters"].end(),
                         [](const json& parameter) { return parameter.value("in", "") == "path"; });
@@ -110,6 +111,14 @@ TEST_F(OperationApi, DocumentIsWhole) {
   }
   EXPECT_EQ(operations, Operations().size());
   EXPECT_TRUE(document["paths"]["/healthz"]["get"]["security"].empty());
+}
+
+TEST_F(OperationApi, ListsOfWhatCannotBeAreRefusedAndNotEmpty) {
+  const std::string tenants = "/v1/tenants/";
+  for (const auto* path : {"no,name/models", "acme/models/no,name/versions",
+                           "no,name/models/chat/versions", "acme/models/no,name/aliases"}) {
+    EXPECT_EQ(service_.admin().Get(tenants + path).Code(), "bad_name") << path;
+  }
 }
 
 // What the answers really hold is in the schemas: required members are there.

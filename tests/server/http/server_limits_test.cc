@@ -44,9 +44,13 @@ TEST_F(Limits, RefusesWhatTwoParsersCouldReadDifferently) {
       {"Transfer-Encoding: gzip, chunked\r\n", 501},
       {"Host: other\r\n", 400},
       {" Folded: first\r\n", 400},
+      {"X: y\r\n Content-Length: 5\r\n", 400},
+      {"Content-Length:\r\n\t5\r\n", 400},
       {"X: a\rb\r\n", 400},
       {std::string("X: a\0b\r\n", 9), 400},
       {"Expect: the unexpected\r\n", 417},
+      {"Content-Length: 5\r\nContent-Encoding: gzip\r\n", 415},
+      {"Content-Length: 5\r\nContent-Encoding: identity, br\r\n", 415},
   };
   for (const auto& [headers, status] : probes) {
     RawClient client(port());
@@ -64,6 +68,9 @@ TEST_F(Limits, RefusesMalformedRequests) {
       {"GET /hello HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
       {"GET /hello HTTP/2.0\r\nHost: a\r\n\r\n", 505},
       {"GET /hello\r\n\r\n", 400},
+      {"GET /hello http/1.1\r\nHost: a\r\n\r\n", 400},
+      {"GET /hello HTTP/1.10\r\nHost: a\r\n\r\n", 400},
+      {"GET /hel lo HTTP/1.1\r\nHost: a\r\n\r\n", 400},
       {"BREW /hello HTTP/1.1\r\nHost: a\r\n\r\n", 501},
       {"get /hello HTTP/1.1\r\nHost: a\r\n\r\n", 501},
       {"G(T /hello HTTP/1.1\r\nHost: a\r\n\r\n", 400},

@@ -63,6 +63,9 @@ TEST_F(BasicServer, KnowsUnknownPathsOtherMethodsAndOptions) {
   const auto method = client.Ask(Ask11("DELETE", "/hello"));
   EXPECT_EQ(method->status, 405);
   EXPECT_EQ(method->headers.at("allow"), "GET, HEAD, OPTIONS");
+  const auto trace = client.Ask(Ask11("TRACE", "/hello"));
+  EXPECT_EQ(trace->status, 405);
+  EXPECT_EQ(trace->headers.at("allow"), "GET, HEAD, OPTIONS");
   const auto options = client.Ask(Ask11("OPTIONS", "/hello"));
   EXPECT_EQ(options->status, 204);
   EXPECT_EQ(options->headers.at("allow"), "GET, HEAD, OPTIONS");
