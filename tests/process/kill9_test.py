@@ -19,6 +19,7 @@ from api import TUS, Api, files_of, sha256
 from programs import FAMILY, FINE_TUNES, Registry, wait_until
 
 KILLS = int(os.environ.get("SIGNUM_KILLS", "5"))
+MOST_OF_A_RUN = 9  # a job that the service died of ten times is given up (too_many_attempts)
 SEED = int(os.environ.get("SIGNUM_SEED", random.SystemRandom().randrange(2**32)))
 PIECE = 500_000  # small, so that many answers acknowledge something
 
@@ -55,7 +56,7 @@ class Acknowledged:
                 delta = admin.get(f"{Api.model_path(model)}/versions/{number}/delta").content
                 assert "sha256:" + hashlib.sha256(delta).hexdigest() == digest
             else:
-                assert resource["state"] in ("queued", "running", "ready"), resource
+                assert resource["state"] in ("queued", "running", "ready"), resource.get("error", resource)
         for (model, alias), state in aliases.items():
             version = admin.json(f"{Api.model_path(model)}/aliases/{alias}")["version"]
             assert version in (state["known"], state["asked"]), (model, alias, version, state)
@@ -204,7 +205,7 @@ def test_nothing_acknowledged_is_lost(tmp_path):
     kills, rounds = 0, 0
     while kills < KILLS:
         rounds += 1
-        kills += one_run(tmp_path / f"run{rounds}", chance, took, expected, KILLS - kills)
+        kills += one_run(tmp_path / f"run{rounds}", chance, took, expected, min(KILLS - kills, MOST_OF_A_RUN))
     print(f"{kills} kills in {rounds} runs of {took:.1f} s each when undisturbed")
 
 
