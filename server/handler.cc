@@ -86,7 +86,8 @@ Result<Page> PageOf(const http::Request& request) {
 Result<Page> NumberedPageOf(const http::Request& request) {
   SIGNUM_ASSIGN(Page page, PageOf(request));
   uint64_t number = 0;
-  if (!page.after.empty() && !ParseNumber(page.after, &number)) {
+  constexpr uint64_t kMost = (1ull << 53) - 1;  // what every JSON reader keeps exactly
+  if (!page.after.empty() && (!ParseNumber(page.after, &number) || number > kMost)) {
     return Fail(Errc::kInvalid, "bad_query", "query parameter 'after' must be a number here");
   }
   return page;

@@ -119,6 +119,8 @@ TEST_F(OperationApi, ListsOfWhatCannotBeAreRefusedAndNotEmpty) {
                            "no,name/models/chat/versions", "acme/models/no,name/aliases"}) {
     EXPECT_EQ(service_.admin().Get(tenants + path).Code(), "bad_name") << path;
   }
+  EXPECT_EQ(service_.admin().Get("/v1/audit/log?after=9007199254740991").status, 200);
+  EXPECT_EQ(service_.admin().Get("/v1/audit/log?after=9007199254740992").Code(), "bad_query");
 }
 
 // What the answers really hold is in the schemas: required members are there.
