@@ -43,7 +43,7 @@ def torchs(python, embeddings, steps, teacher):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program"), parser.add_argument("output")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--python", default="/usr/bin/python3")
     options = parser.parse_args()
@@ -59,7 +59,7 @@ def main():
             results.add(f"distillation, embeddings {embeddings}", statistics.median(mine), "steps/s",
                         f"PyTorch {peer['torch']}, teacher's logits {'kept' if teacher == 'cached' else 'anew each step'}",
                         statistics.median(rates), ">= 2 x", f"{options.steps} steps of 4 x 128 tokens")
-    pathlib.Path(options.output).write_text(json.dumps(results.rows))
+        pathlib.Path(options.output).write_text(json.dumps(results.rows))
 
 
 if __name__ == "__main__":
