@@ -9,21 +9,11 @@ import pytest
 
 from api import TUS, Api, begin_patch
 from programs import FAMILY, PATIENCE, Registry, wait_until
+from sockets import read_all
 
 
 def connect(registry):
     return socket.create_connection(("127.0.0.1", registry.port), timeout=PATIENCE)
-
-
-def read_all(connection):
-    """Everything until the other side closes; a reset counts as closing."""
-    data = b""
-    try:
-        while piece := connection.recv(65536):
-            data += piece
-    except ConnectionError:
-        pass
-    return data
 
 
 def threads_and_files(registry):

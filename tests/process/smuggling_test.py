@@ -5,6 +5,7 @@ with the status named here and closed, or accepted in the one reading that the R
 request that nginx did not see, and the next request of another client gets its own answer.
 """
 
+import contextlib
 import json
 import re
 import socket
@@ -14,6 +15,7 @@ import pytest
 from figures import record
 from nginx import NGINX, Cache
 from programs import PATIENCE, Registry, wait_until
+from sockets import read_all
 
 HOST = b"Host: x\r\n"
 INNER = b"GET /smuggled HTTP/1.1\r\nHost: ab\r\n\r\n"  # 36 bytes, 0x24
@@ -153,14 +155,9 @@ def talk(port, data, token=""):
     """What comes back until the other side closes."""
     data = data.replace(b"@TOKEN@", token.encode())
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        answer = b""
-        try:
+        with contextlib.suppress(ConnectionError):
             connection.sendall(data)
-            while piece := connection.recv(65536):
-                answer += piece
-        except ConnectionError:
-            pass
-        return answer
+        return read_all(connection)
 
 
 def statuses(answer):
