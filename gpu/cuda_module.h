@@ -14,6 +14,8 @@ struct BackendOptions {
   // relative error. Without it they match the CPU's to about 1e-5.
   bool tf32 = false;
   ops::MatMulPrecision cpu_precision = ops::MatMulPrecision::kFp32;  // of the CPU's products
+
+  bool operator==(const BackendOptions&) const = default;
 };
 
 // Why a device came to be the CPU; all empty where it was not to be another.

@@ -45,10 +45,11 @@ class JobBlobs final : public BlobSource {
 
 }  // namespace
 
-CompressJob::CompressJob(const WorkerContext& context, const WorkerOptions& options, JobRecord job,
-                         const std::atomic<bool>& stopping)
+CompressJob::CompressJob(const WorkerContext& context, const WorkerOptions& options,
+                         DevicePool& devices, JobRecord job, const std::atomic<bool>& stopping)
     : context_(context),
       options_(options),
+      devices_(devices),
       job_(std::move(job)),
       progress_(context.catalog, job_.id, stopping),
       output_(options.tmp_directory / (job_.id + ".delta")),
@@ -224,6 +225,7 @@ Result<void> CompressJob::ReadCalibration(DistillOptions& options) const {
 Result<void> CompressJob::Compress() {
   MakeDeltaOptions options = asked_.ForDelta();
   options.compress.device = options_.device;
+  options.devices = &devices_;
   options.compress.threads = options.distill.threads = options_.threads_per_job;
   options.compress.factors = factors_;
   options.distill.state_file = state_file_;

@@ -16,6 +16,7 @@
 
 namespace signum {
 
+class DevicePool;
 class RecipeObjects;
 class Rebuilder;
 
@@ -24,8 +25,8 @@ class Rebuilder;
 // again: running the same job twice gives the same bytes.
 class CompressJob {
  public:
-  CompressJob(const WorkerContext& context, const WorkerOptions& options, JobRecord job,
-              const std::atomic<bool>& stopping);
+  CompressJob(const WorkerContext& context, const WorkerOptions& options, DevicePool& devices,
+              JobRecord job, const std::atomic<bool>& stopping);
   ~CompressJob();  // removes the temporary file
 
   // The version is ready when this succeeds. An error leaves version and job as they are: see
@@ -59,6 +60,7 @@ class CompressJob {
 
   const WorkerContext& context_;
   const WorkerOptions& options_;
+  DevicePool& devices_;
   JobRecord job_;
   PhaseReporter progress_;
   const std::filesystem::path output_;      // the delta file while it is made

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "gpu/distill/make_delta.h"
 #include "server/compress_job.h"
 #include "server/upload_release.h"
 #include "storage/catalog.h"
@@ -25,6 +26,8 @@ namespace {
 // How often an idle worker looks without being told: only what another process queued needs it.
 constexpr std::chrono::seconds kIdleLook{5};
 constexpr std::chrono::seconds kRetry{1};
+// How long a device stays open, with the base in its memory, for the next job.
+constexpr std::chrono::minutes kIdleDevice{10};
 // How much more must be free than when a job ran out of room, for another try (or all that it may
 // write, where that is less).
 constexpr uint64_t kMoreRoom = 64ull << 20;
@@ -82,6 +85,7 @@ class JobWorker final : public Worker {
 
   const WorkerContext context_;
   const WorkerOptions options_;
+  DevicePool devices_;
   std::atomic<bool> stopping_ = false;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -121,7 +125,9 @@ void JobWorker::Loop() {
       const std::lock_guard lock(mutex_);
       seen = wakes_;
     }
-    if (!RunOne()) Wait(seen, kIdleLook);
+    if (RunOne()) continue;
+    devices_.CloseIdle(kIdleDevice);
+    Wait(seen, kIdleLook);
   }
 }
 
@@ -169,7 +175,7 @@ bool JobWorker::RunOne() {
   {
     // What it stores is named by a record only at the end of a phase.
     const auto hold = context_.objects.HoldCollection();
-    CompressJob run(context_, options_, job, stopping_);
+    CompressJob run(context_, options_, devices_, job, stopping_);
     made = run.Run();
     stopped = run.stopped();
   }  // the temporary file is gone: what follows may need its room

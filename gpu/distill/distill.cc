@@ -54,8 +54,14 @@ class Reporter {
 // The models of a delta on a backend, opened when first wanted.
 class Session {
  public:
-  Session(ops::Backend& backend, const DeltaModels& models, int threads, uint64_t memory)
-      : compute(backend, threads), models_(models), memory_(memory > 0 ? memory : FreeMemory()) {}
+  Session(ops::Backend& backend, const DeltaModels& models, int threads, uint64_t memory,
+          KeptBase* kept = nullptr)
+      : compute(backend, threads),
+        models_(models),
+        memory_(memory > 0 ? memory : FreeMemory()),
+        kept_(kept != nullptr ? *kept : own_kept_) {
+    kept_.Use(models_.base_digest);
+  }
 
   Result<void> Open(const std::shared_ptr<const DeltaReader>& delta) {
     SIGNUM_ASSIGN(base_config, ParseLlamaConfig(models_.base_config));
@@ -70,7 +76,7 @@ class Session {
     resident = 2 * ResidentBytes(fine_config, vocabulary ? vocabulary->rows : 0) <= memory_;
     SIGNUM_ASSIGN(teacher, ModelWeights::Create(compute, fine_config, fine, resident));
     SIGNUM_ASSIGN(weights, ModelWeights::Create(compute, fine_config, student, resident));
-    if (resident) SIGNUM_TRY(student->KeepBase());
+    if (resident) SIGNUM_TRY(student->KeepBase(kept_));
     return {};
   }
 
@@ -93,6 +99,8 @@ class Session {
  private:
   const DeltaModels& models_;
   const uint64_t memory_;
+  KeptBase own_kept_{compute.backend};
+  KeptBase& kept_;
 };
 
 class Distillation {
@@ -318,7 +326,7 @@ Result<DistillReport> DistillDelta(ops::Backend& backend, const DeltaModels& mod
                                    const std::filesystem::path& output,
                                    const DistillCallback& callback) {
   const Reporter report(callback);
-  Session session(backend, models, options.threads, options.memory_bytes);
+  Session session(backend, models, options.threads, options.memory_bytes, options.kept);
   SIGNUM_TRY(session.Open(delta));
   DistillReport out;
   SIGNUM_TRY(Distillation(session, options, report, StateKey(*delta, options)).Run(out));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "gpu/distill/fidelity.h"
+#include "gpu/distill/kept_base.h"
 #include "gpu/distill/scale_trainer.h"
 #include "gpu/rebuild.h"
 
@@ -36,6 +37,8 @@ struct DistillOptions {
   std::optional<TokenRows> calibration;
   int threads = 0;            // 0: one a core
   uint64_t memory_bytes = 0;  // what models in float32 may take; 0: half of what is free
+  // Of the backend: what stays there of the base afterwards, if anything. Never changes the result.
+  KeptBase* kept = nullptr;
   // Where a training keeps its state, to go on from after a kill; empty: nowhere.
   std::filesystem::path state_file;
 };

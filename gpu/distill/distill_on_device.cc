@@ -9,24 +9,24 @@ bool IsFull(const Result<DistillReport>& done) {
 
 }  // namespace
 
-Result<DistillReport> DistillOnDevice(std::unique_ptr<ops::Backend> backend,
-                                      const Distilling& distilling, const DistillCallback& callback,
-                                      std::string& note) {
+Result<DistillReport> DistillOnDevice(ops::Backend& device, const Distilling& distilling,
+                                      const DistillCallback& callback, std::string& note) {
   DistillOptions options = distilling.options;
-  const auto run = [&] {
-    return DistillDelta(*backend, distilling.models, distilling.delta, options, distilling.output,
+  const auto run = [&](ops::Backend& backend) {
+    return DistillDelta(backend, distilling.models, distilling.delta, options, distilling.output,
                         callback);
   };
-  Result<DistillReport> done = run();
+  Result<DistillReport> done = run(device);
   if (!IsFull(done)) return done;
   note = done.error().message + "; layers are streamed";
+  if (options.kept != nullptr) options.kept->Clear();
+  options.kept = nullptr;
   options.memory_bytes = 1;
-  done = run();
-  if (!IsFull(done) || backend->name() == "cpu") return done;
+  done = run(device);
+  if (!IsFull(done) || device.name() == "cpu") return done;
   note = done.error().message + "; distilled on the CPU";
   options.memory_bytes = distilling.options.memory_bytes;
-  backend = ops::MakeCpuBackend();
-  return run();
+  return run(*ops::MakeCpuBackend());
 }
 
 }  // namespace signum

@@ -18,8 +18,7 @@ struct Distilling {
 // DistillDelta on a device; where its memory does not suffice, with layers streamed through it;
 // where not even that does, on the CPU. `note` receives the last of these and why, and is left
 // alone where the device sufficed. Errors as DistillDelta: device_memory only from the CPU.
-Result<DistillReport> DistillOnDevice(std::unique_ptr<ops::Backend> backend,
-                                      const Distilling& distilling, const DistillCallback& callback,
-                                      std::string& note);
+Result<DistillReport> DistillOnDevice(ops::Backend& device, const Distilling& distilling,
+                                      const DistillCallback& callback, std::string& note);
 
 }  // namespace signum

@@ -120,9 +120,20 @@ class Maker {
                                      const DistillOptions& options, const DistillCallback& step,
                                      std::string& note) const {
     CpuReason why;
-    SIGNUM_ASSIGN(auto backend, OpenBackendOrCpu(options_.compress.device, options_.backend, &why));
+    DevicePool own;
+    DevicePool& pool = options_.devices != nullptr ? *options_.devices : own;
+    const std::string& name = options_.compress.device;
+    SIGNUM_ASSIGN(auto device, pool.Take(name, options_.backend, &why));
     if (why.unexpected) note = why.text;
-    return DistillOnDevice(std::move(backend), {fine_.models, delta, options, output_}, step, note);
+    DistillOptions on_device = options;
+    on_device.kept = &device->kept();
+    const DeltaModels& models = fine_.models;
+    auto done = DistillOnDevice(device->backend(), {models, delta, on_device, output_}, step, note);
+    // One that something went wrong on may be of no use any more.
+    if (done || done.error().code == Errc::kCancelled) {
+      pool.Put(name, options_.backend, std::move(device));
+    }
+    return done;
   }
 
   const FineTune& fine_;

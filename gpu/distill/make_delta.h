@@ -5,6 +5,7 @@
 
 #include "gpu/compress.h"
 #include "gpu/cuda_module.h"
+#include "gpu/distill/device_pool.h"
 #include "gpu/distill/distill.h"
 
 // The whole way from a fine-tune to its delta file, as the registry's worker and `signum diff` go
@@ -26,7 +27,8 @@ struct MakeDeltaOptions {
   CompressOptions compress;
   DistillOptions distill;
   Gate gate;
-  BackendOptions backend;  // of the device that distils
+  BackendOptions backend;         // of the device that distils
+  DevicePool* devices = nullptr;  // where that device comes from and goes; null: opened for this
 };
 
 struct MakeDeltaProgress {

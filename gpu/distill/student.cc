@@ -75,9 +75,9 @@ std::vector<const ScaleVector*> Student::Vectors() const {
   return vectors;
 }
 
-Result<void> Student::KeepBase() {
+Result<void> Student::KeepBase(KeptBase& kept) {
   for (const auto& [name, tensor] : tensors_) {
-    SIGNUM_ASSIGN(base_bytes_[name], LoadBytes(backend_, tensor.base, 0, tensor.base->size()));
+    SIGNUM_ASSIGN(base_bytes_[name], kept.Load(name, tensor.base));
   }
   return {};
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "gpu/distill/kept_base.h"
 #include "gpu/distill/sign_tensor.h"
 #include "gpu/rebuild.h"
 
@@ -56,8 +57,8 @@ class Student final : public WeightSource {
   // Sign parts of the delta file whose bits were replaced.
   const std::map<std::string, std::string>& changed_signs() const { return changed_signs_; }
 
-  // The bytes of the base that a step reads are kept in the backend's memory.
-  Result<void> KeepBase();
+  // Has the bytes of the base that a step reads in the backend's memory.
+  Result<void> KeepBase(KeptBase& kept);
 
  private:
   Student(ops::Backend& backend, Sources sources)

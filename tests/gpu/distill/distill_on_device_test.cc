@@ -3,48 +3,29 @@
 #include "gpu/distill/distill_on_device.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "storage/base/file.h"
 #include "tests/gpu/distill/limited_backend.h"
-#include "tests/gpu/model/model_support.h"
+#include "tests/gpu/distill/small_distillation.h"
 
 namespace signum {
 namespace {
 
 using testing::HasSubstr;
 
-class DistillOnDeviceTest : public testing::Test {
+class DistillOnDeviceTest : public SmallDistillation {
  protected:
-  void SetUp() override {
-    delta_ = MakeDelta(base_, fine_, {}, dir_);
-    models_ = {base_.checkpoint,          base_.checkpoint->config_json(),
-               base_.hashed.BaseDigest(), base_.blobs,
-               fine_.checkpoint,          fine_.checkpoint->config_json()};
-    options_.train.steps = 2;
-    options_.calibration_rows = 4;
-    options_.row_tokens = 8;
-    options_.held_out_rows = 2;
-    options_.threads = 1;
-  }
-
-  Result<DistillReport> Run(std::unique_ptr<ops::Backend> backend) {
+  Result<DistillReport> Run(ops::Backend& backend) {
     note_.clear();
-    return DistillOnDevice(std::move(backend), {models_, delta_.reader, options_, dir_ / "out"}, {},
-                           note_);
+    return DistillOnDevice(backend, {models_, delta_.reader, options_, dir_ / "out"}, {}, note_);
   }
   // The delta's bytes after a run that must succeed.
   std::string BytesOn(std::unique_ptr<ops::Backend> backend) {
-    const auto done = Run(std::move(backend));
+    const auto done = Run(*backend);
     EXPECT_TRUE(done.has_value()) << done.error().message;
     return *ReadFile(dir_ / "out", 1 << 24);
   }
 
-  TempDir dir_;
-  TestCheckpoint base_ = OpenVariant("llama3"), fine_ = OpenVariant("llama3", "fine");
-  TestDelta delta_;
-  DeltaModels models_;
-  DistillOptions options_;
   std::string note_;
 };
 
@@ -82,7 +63,8 @@ TEST_F(DistillOnDeviceTest, StreamsThenTakesTheCpuAndSaysSo) {
 
 TEST_F(DistillOnDeviceTest, OtherErrorsAreNotTriedAgain) {
   options_.calibration = TokenRows{{1, 2, 3, 80}, 2};
-  const auto done = Run(std::make_unique<LimitedBackend>(size_t{1} << 30));
+  LimitedBackend backend(size_t{1} << 30);
+  const auto done = Run(backend);
   ASSERT_TRUE(done.has_error());
   EXPECT_EQ(done.error().reason, "token_out_of_range");
   EXPECT_EQ(note_, "");

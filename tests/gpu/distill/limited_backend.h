@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <mutex>
 
@@ -7,7 +9,8 @@
 
 namespace signum {
 
-// The CPU as a device of its own with `room` bytes of memory: what does not fit is refused.
+// The CPU as a device of its own with `room` bytes of memory: what does not fit is refused. Counts
+// what is uploaded.
 class LimitedBackend final : public ops::Backend {
  public:
   explicit LimitedBackend(size_t room) : room_(room) {}
@@ -32,11 +35,13 @@ class LimitedBackend final : public ops::Backend {
     cpu_->Free(memory);
   }
   void Upload(const void* host, void* device, size_t bytes) override {
+    uploaded_ += bytes;
     cpu_->Upload(host, device, bytes);
   }
   void Download(const void* device, void* host, size_t bytes) override {
     cpu_->Download(device, host, bytes);
   }
+  uint64_t uploaded() const { return uploaded_; }
   void Zero(void* device, size_t bytes) override { cpu_->Zero(device, bytes); }
   std::string TakeError() override { return cpu_->TakeError(); }
 
@@ -73,6 +78,7 @@ class LimitedBackend final : public ops::Backend {
  private:
   const std::unique_ptr<ops::Backend> cpu_ = ops::MakeCpuBackend();
   const size_t room_;
+  std::atomic<uint64_t> uploaded_ = 0;
   std::mutex mutex_;
   size_t used_ = 0;
   std::map<void*, size_t> sizes_;
