@@ -1,7 +1,6 @@
 #include "gpu/cuda_module.h"
 
 #include <charconv>
-#include <optional>
 #include <string_view>
 
 #include "gpu/cuda/loader.h"
@@ -23,6 +22,12 @@ std::optional<int> CudaIndex(std::string_view device) {
 }
 
 }  // namespace
+
+std::optional<BackendOptions> OptionsOfPrecision(std::string_view name) {
+  if (name == "fp32") return BackendOptions{};
+  if (name == "fast") return BackendOptions{true, ops::MatMulPrecision::kAuto};
+  return std::nullopt;
+}
 
 bool IsDeviceName(std::string_view device) {
   return device == "auto" || device == "cpu" || CudaIndex(device).has_value();

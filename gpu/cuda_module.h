@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,11 @@ struct BackendOptions {
 
   bool operator==(const BackendOptions&) const = default;
 };
+
+// The options that a name of precision stands for, where it is one:
+//   fp32  products in float32
+//   fast  what the device has for it: bfloat16 on the CPU (kAuto), TF32 on CUDA
+std::optional<BackendOptions> OptionsOfPrecision(std::string_view name);
 
 // Why a device came to be the CPU; all empty where it was not to be another.
 struct CpuReason {

@@ -226,6 +226,7 @@ Result<void> CompressJob::Compress() {
   MakeDeltaOptions options = asked_.ForDelta();
   options.compress.device = options_.device;
   options.devices = &devices_;
+  options.backend = options_.backend;
   options.compress.threads = options.distill.threads = options_.threads_per_job;
   options.compress.factors = factors_;
   options.distill.state_file = state_file_;
@@ -254,6 +255,7 @@ void CompressJob::Describe(const MakeDeltaOptions& options, const MadeDelta& mad
   if (!made.device_note.empty()) described["device_note"] = made.device_note;
   if (made.distilled) {
     calibration_json_ = CalibrationJson(options, made).dump();
+    described["precision"] = options.backend == BackendOptions() ? "fp32" : "fast";
     described["calibration"] = nlohmann::json::parse(calibration_json_);
     version_->fidelity_json = FidelityJson(made.distilled->fidelity).dump();
   }

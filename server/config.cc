@@ -85,6 +85,12 @@ void AddServerOptions(CLI::App& app, RawFlags& raw, Config& config) {
 void AddWorkOptions(CLI::App& app, RawFlags& raw, Config& config) {
   AddOption(app, "--device", config.device, "What compresses: auto, cpu or cuda:N")
       ->capture_default_str();
+  AddOption(
+      app, "--precision", config.precision,
+      "Products while deltas are distilled: fp32, or fast (bfloat16 on CPUs that have it, TF32 "
+      "on CUDA)")
+      ->check(CLI::IsMember({"fp32", "fast"}))
+      ->capture_default_str();
   AddOption(app, "--workers", config.workers, "Jobs that run at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();

@@ -25,6 +25,7 @@ struct Config {
   bool api = true;
   bool worker = true;
   std::string device = "auto";
+  std::string precision = "fp32";
   http::TlsFiles tls;
   bool auth = true;
   LogFormat log = LogFormat::kJson;

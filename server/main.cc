@@ -94,7 +94,7 @@ Result<std::unique_ptr<Worker>> StartWorker(const Config& config, Registry& regi
   App& app = registry.app();
   return Worker::Start({app.clock, app.objects, app.catalog, app.uploads, app.keys, &app.read_only},
                        {registry.TmpDirectory(), registry.TrainingDirectory(), config.device,
-                        config.workers, config.job_threads});
+                        *OptionsOfPrecision(config.precision), config.workers, config.job_threads});
 }
 
 Result<std::unique_ptr<Maintenance>> StartMaintenance(const Config& config, App& app) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "gpu/cuda_module.h"
 #include "storage/base/clock.h"
 #include "storage/base/result.h"
 #include "storage/key_ring.h"
@@ -20,6 +21,7 @@ struct WorkerOptions {
   std::filesystem::path tmp_directory;    // DIR/tmp: delta files being made; emptied at start
   std::filesystem::path state_directory;  // DIR/training: what a killed training goes on from
   std::string device = "auto";            // as CompressOptions
+  BackendOptions backend;                 // of the device
   int jobs = 1;                           // how many run at once
   int threads_per_job = 0;                // 0: one a core
 };

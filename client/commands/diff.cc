@@ -20,6 +20,7 @@ struct Options {
   std::string embeddings = "onebit";
   std::string method = "distill";
   std::string device = "auto";
+  std::string precision = "fp32";
   int threads = 0;
   int64_t steps = 200;
   std::string calibration = "self";
@@ -192,6 +193,7 @@ Result<void> Run(const CommandContext& context, const Options& options) {
   SIGNUM_ASSIGN(const auto fine,
                 LocalCheckpoint::OpenFineTune(options.fine, *base, HashLine("hash fine-tune")));
   MakeDeltaOptions make;
+  make.backend = *OptionsOfPrecision(options.precision);
   make.compress = chosen;
   SIGNUM_ASSIGN(make.distill, ChooseDistillation(options, *fine));
   MakeDeltaLine line;
@@ -253,6 +255,11 @@ CommandRun AddDiff(CLI::App& app, const CommandContext& context) {
       ->check(CLI::IsMember({"mse", "kl"}));
   app.add_option("--seed", options->seed, "Of the calibration text and the order of its rows (0)");
   app.add_option("--device", options->device, "auto (default), cpu or cuda:N");
+  app.add_option(
+         "--precision", options->precision,
+         "Products of the distillation: fp32 (default), or fast (bfloat16 on CPUs that have "
+         "it, TF32 on CUDA)")
+      ->check(CLI::IsMember({"fp32", "fast"}));
   app.add_option("--threads", options->threads, "Threads; 0 (default): one a core");
   return [&context, options] { return Run(context, *options); };
 }

@@ -86,7 +86,10 @@ class Session {
         ModelWeights::Create(compute, base_config,
                              MakeCheckpointWeights(compute.backend, models_.base), false));
     weights->Refresh();
-    return MeasureFidelity(compute, {base_config, fine_config, *base, *teacher, *weights}, rows,
+    // Exactly, whatever precision the training had: fidelity is a statement about the delta.
+    const auto exact = compute.backend.host_memory() ? ops::MakeCpuBackend() : nullptr;
+    const Compute measure(exact != nullptr ? *exact : compute.backend, compute.threads);
+    return MeasureFidelity(measure, {base_config, fine_config, *base, *teacher, *weights}, rows,
                            report.Phase("evaluate"));
   }
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from programs import FAMILY, signum
+from api import Api
+from programs import FAMILY, Registry, signum
 
 TEXT = FAMILY.parent / "text"
 
@@ -34,6 +35,20 @@ def test_eval_agrees_with_the_reference_on_base_and_fine_tune(delta):
     assert found["targets"] == 48 * 128
     # Five steps on signs chosen layer by layer: well below plain signs (0.41) already.
     assert found["logit_mse"] < 0.1 and found["kl"] < 0.04 and found["top1"] > 0.85
+
+
+def test_products_may_be_fast(start, tmp_path):
+    """bfloat16 where the processor has it, else float32 all the same: the delta is about as good."""
+    registry = start(Registry, "--precision", "fast")
+    admin = Api(registry.url, registry.token)
+    admin.push_base("base", FAMILY / "base")
+    made = admin.publish("kjv/model", FAMILY / "kjv", method="distill", distill={"steps": 5})
+    assert made["made"]["precision"] == "fast" and made["fidelity"]["kl"] < 0.05
+    file = tmp_path / "fast.delta"
+    done = signum("diff", FAMILY / "base", FAMILY / "kjv", "-o", file, "--steps", "5", "--precision", "fast")
+    assert done.returncode == 0, done.stderr
+    assert evaluate(file, "--tokens", TEXT / "kjv.eval.tokens")["kl"] < 0.04
+    assert signum("diff", FAMILY / "base", FAMILY / "kjv", "-o", file, "--precision", "half").returncode == 2
 
 
 def test_text_is_read_with_the_fine_tunes_tokenizer(delta):

@@ -31,6 +31,7 @@ def test_the_reference_is_what_the_program_says():
 SAMPLES = {"data": ("/tmp/one", "/tmp/two"), "listen": ("127.0.0.1:1", "127.0.0.1:2"), "port-file": ("/tmp/p", "/tmp/q"),
            "role": ("api", "worker"), "tls-cert": ("/tmp/c", "/tmp/d"), "tls-key": ("/tmp/k", "/tmp/l"),
            "tls-client-ca": ("/tmp/a", "/tmp/b"), "no-auth": ("true", None), "log": ("text", "off"), "device": ("cpu", "cuda:0"),
+           "precision": ("fast", "fp32"),
            "upload-expiry": ("2h", "3h"), "header-timeout": ("4s", "5s"), "body-timeout": ("6s", "7s"),
            "gc-every": ("8m", "off"), "gc-grace": ("9m", "10m"), "scrub-every": ("11h", "off"), "backup-dir": ("/tmp/e", "/tmp/f"),
            "restore": ("/tmp/g", "/tmp/h"), "read-only": ("true", None)}
