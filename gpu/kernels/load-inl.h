@@ -10,6 +10,8 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include <cstring>
+
 #include "gpu/kernels/element.h"
 #include "gpu/kernels/lanes.h"
 
@@ -112,6 +114,13 @@ HWY_INLINE uint64_t BitsOf(M mask) {
   uint64_t bits;
   hwy::CopyBytes<8>(bytes, &bits);
   return bits;
+}
+
+// The bits of the next `bytes` <= 8 bytes, the first lowest.
+HWY_INLINE uint64_t BitWord(const uint8_t* bits, size_t bytes) {
+  uint64_t word = 0;
+  std::memcpy(&word, bits, bytes);
+  return word;
 }
 
 // The mask of the lowest kWidth bits.

@@ -31,12 +31,6 @@ HWY_INLINE void GradGroup(const float* g, uint64_t sign, uint64_t mask, VF row, 
   }
 }
 
-HWY_INLINE uint64_t GradBits(const uint8_t* bits, size_t bytes) {
-  uint64_t word = 0;
-  std::memcpy(&word, bits, bytes);
-  return word;
-}
-
 template <bool kCol, bool kMask, bool kAdd>
 float GradAs(const float* g, const SignScales& scales, size_t n, float* dcol) {
   const F32 d;
@@ -46,7 +40,7 @@ float GradAs(const float* g, const SignScales& scales, size_t n, float* dcol) {
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     GradGroup<kCol, kMask, kAdd>(
-        g + i, GradBits(scales.sign + i / 8, 8), kMask ? GradBits(scales.mask + i / 8, 8) : 0, row,
+        g + i, BitWord(scales.sign + i / 8, 8), kMask ? BitWord(scales.mask + i / 8, 8) : 0, row,
         kCol ? scales.col_scale + i : nullptr, kAdd ? dcol + i : nullptr, sums);
   }
   if (i < n) {
@@ -57,8 +51,8 @@ float GradAs(const float* g, const SignScales& scales, size_t n, float* dcol) {
     if (kCol) std::memcpy(last_col, scales.col_scale + i, (n - i) * sizeof(float));
     if (kAdd) std::memcpy(last_dcol, dcol + i, (n - i) * sizeof(float));
     const size_t bytes = BitBytes(n - i);
-    GradGroup<kCol, kMask, kAdd>(last_g, GradBits(scales.sign + i / 8, bytes),
-                                 kMask ? GradBits(scales.mask + i / 8, bytes) : 0, row, last_col,
+    GradGroup<kCol, kMask, kAdd>(last_g, BitWord(scales.sign + i / 8, bytes),
+                                 kMask ? BitWord(scales.mask + i / 8, bytes) : 0, row, last_col,
                                  last_dcol, sums);
     if (kAdd) std::memcpy(dcol + i, last_dcol, (n - i) * sizeof(float));
   }

@@ -4,17 +4,13 @@
 #include <vector>
 
 #include "gpu/kernels/convert.h"
-#include "gpu/kernels/reconstruct.h"
 #include "gpu/ops/row_product.h"
-#include "gpu/ops/sign_grad_row.h"
+#include "gpu/ops/sign_rows.h"
 
 namespace signum::ops {
 namespace {
 
-constexpr int64_t kBlockWeights = 1 << 17;  // 512 KiB of float32
-
-// Each row of x times its tenant's column scales, once for all outputs. That is bit for bit what
-// scaling after the signs gives: a change of sign commutes with rounding.
+// Each row of x times its tenant's column scales, once for all outputs.
 std::vector<float> ScaleColumns(const TenantProductArgs& args) {
   std::vector<float> out(args.x, args.x + args.m * args.columns);
   for (int64_t b = 0; b < args.m; ++b) {
@@ -26,44 +22,42 @@ std::vector<float> ScaleColumns(const TenantProductArgs& args) {
   return out;
 }
 
-// What a row of x that has its column scales, through its tenant's delta, adds to output `row`. A
-// row of signs against a vector is what SignGradRow computes, in vector code.
-float DeltaShare(const SignPlane& plane, const float* x, int64_t columns, int64_t row) {
-  const auto n = static_cast<size_t>(columns);
-  const size_t at = static_cast<size_t>(row) * kernels::BitBytes(n);
-  const float row_scale = plane.row[plane.one_row_scale ? 0 : row];
-  const kernels::SignScales scales{
-      plane.sign + at, plane.mask == nullptr ? nullptr : plane.mask + at, row_scale, nullptr};
-  return row_scale * SignGradRow(x, scales, n, nullptr);
+// What the planes add: a run of rows of x that are one tenant's at a time.
+void AddSigns(const TenantProductArgs& args, const float* x) {
+  for (int64_t b = 0; b < args.m;) {
+    const int32_t tenant = args.tenants[b];
+    int64_t end = b + 1;
+    while (end < args.m && args.tenants[end] == tenant) ++end;
+    if (tenant >= 0) {
+      SignRows({args.deltas[tenant], x + b * args.columns, args.y + b * args.rows, end - b,
+                args.rows, args.columns, args.columns, args.rows});
+    }
+    b = end;
+  }
+}
+
+// F64, which no vector code reads, a row at a time.
+void MultiplyDoubles(const TenantProductArgs& args) {
+  const kernels::ConstRow all{args.base_type, args.base};
+  const auto columns = static_cast<size_t>(args.columns);
+  std::vector<float> w(columns);
+  for (int64_t row = 0; row < args.rows; ++row) {
+    kernels::ToFloat(all.From(static_cast<size_t>(row) * columns), columns, w.data());
+    RowProduct({args.x, w.data(), args.y + row, args.m, 1, args.columns, args.columns, args.columns,
+                args.rows});
+  }
 }
 
 }  // namespace
 
-// Blocks of rows of W, converted once for the whole batch; then, while the block's outputs are at
-// hand, the signs, which are a thirty-second of the weights.
 void TenantProduct(const TenantProductArgs& args) {
-  const int64_t most = std::max<int64_t>(1, kBlockWeights / std::max<int64_t>(1, args.columns));
-  const kernels::ConstRow base{args.base_type, args.base};
-  const std::vector<float> scaled = ScaleColumns(args);
-  std::vector<float> w(args.base == nullptr ? 0 : static_cast<size_t>(most * args.columns));
-  for (int64_t first = 0; first < args.rows; first += most) {
-    const int64_t count = std::min(most, args.rows - first);
-    if (args.base != nullptr) {
-      kernels::ToFloat(base.From(static_cast<size_t>(first * args.columns)),
-                       static_cast<size_t>(count * args.columns), w.data());
-      RowProduct({args.x, w.data(), args.y + first, args.m, count, args.columns, args.columns,
-                  args.columns, args.rows, false});
-    }
-    for (int64_t b = 0; b < args.m; ++b) {
-      if (args.tenants[b] < 0) continue;
-      const SignPlane& plane = args.deltas[args.tenants[b]];
-      const float* x = scaled.data() + b * args.columns;
-      float* y = args.y + b * args.rows;
-      for (int64_t row = first; row < first + count; ++row) {
-        y[row] += DeltaShare(plane, x, args.columns, row);
-      }
-    }
+  if (args.base != nullptr && args.base_type == kernels::Element::kF64) {
+    MultiplyDoubles(args);
+  } else if (args.base != nullptr) {
+    RowProduct({args.x, args.base, args.y, args.m, args.rows, args.columns, args.columns,
+                args.columns, args.rows, false, args.base_type});
   }
+  AddSigns(args, ScaleColumns(args).data());
 }
 
 }  // namespace signum::ops

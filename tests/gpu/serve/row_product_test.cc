@@ -2,10 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
-
-#include "gpu/ops/sign_grad_row.h"
-#include "gpu/ops/tenant_product.h"
+#include "gpu/kernels/convert.h"
 #include "tests/gpu/codec_support.h"
 
 namespace signum::ops {
@@ -74,37 +71,34 @@ TEST(RowProduct, Accumulates) {
   EXPECT_EQ(y[0], 321);
 }
 
-// Columns are scaled before the signs; the bits are those of scaling after them.
-TEST(TenantProduct, ScalingColumnsFirstChangesNoBit) {
-  constexpr int64_t kRows = 7, kColumns = 203;
-  std::vector<float> x(kColumns), scales(kRows + kColumns);
-  std::vector<uint8_t> sign(kRows * kernels::BitBytes(kColumns));
-  uint32_t random = 1;
-  const auto next = [&] { return (random = random * 1664525 + 1013904223) >> 8; };
-  for (float& value : x) value = static_cast<float>(next() % 20011) / 9973 - 1;
-  for (float& value : scales) value = static_cast<float>(next() % 20011) / 9973 - 1;
-  for (uint8_t& bits : sign) bits = static_cast<uint8_t>(next());
-  x[3] = -0.0F;
-  const SignPlane plane{sign.data(), nullptr, scales.data(), scales.data() + kRows, false};
-  const int32_t tenant = 0;
-  std::vector<float> y(kRows);
-  TenantProductArgs args;
-  args.deltas = &plane;
-  args.tenants = &tenant;
-  args.x = x.data();
-  args.y = y.data();
-  args.m = 1;
-  args.rows = kRows;
-  args.columns = kColumns;
-  TenantProduct(args);
-  for (int64_t row = 0; row < kRows; ++row) {
-    const kernels::SignScales after{
-        sign.data() + row * static_cast<int64_t>(kernels::BitBytes(kColumns)), nullptr,
-        scales[static_cast<size_t>(row)], plane.col};
-    const float expected = plane.row[row] * SignGradRow(x.data(), after, kColumns, nullptr);
-    EXPECT_EQ(std::bit_cast<uint32_t>(y[static_cast<size_t>(row)]),
-              std::bit_cast<uint32_t>(0.0F + expected));
+// Weights of two bytes are converted as they are read, or first where many rows of x read them; a
+// block of columns ends at 1024.
+TEST(RowProduct, IsThatOfTheWeightsAsFloats) {
+  for (const auto type : {kernels::Element::kBF16, kernels::Element::kF16}) {
+    for (const int64_t k : {5, 1024, 2085}) {
+      constexpr int64_t kRows = 51;
+      const auto values = Random(kRows * k, 5);
+      std::vector<uint16_t> stored(values.size());
+      std::vector<float> w(values.size());
+      kernels::FromFloat(values.data(), values.size(), {type, stored.data()});
+      kernels::ToFloat({type, stored.data()}, w.size(), w.data());
+      for (const int64_t m : {1, 2, 7, 24, 31}) {
+        const auto x = Random(m * k, 6);
+        std::vector<float> y(static_cast<size_t>(m * kRows));
+        RowProduct({x.data(), stored.data(), y.data(), m, kRows, k, k, k, kRows, false, type});
+        EXPECT_EQ(y, Product(x, w, {m, kRows, k})) << m << " x " << k;
+        const std::vector<float> first(x.begin(), x.begin() + k);
+        EXPECT_EQ(std::vector<float>(y.begin(), y.begin() + kRows),
+                  Product(first, w, {1, kRows, k}));
+      }
+    }
   }
+}
+
+TEST(RowProduct, OfNoColumnsIsZero) {
+  std::vector<float> y{7};
+  RowProduct({nullptr, nullptr, y.data(), 1, 1, 0, 0, 0, 1, false});
+  EXPECT_EQ(y[0], 0);
 }
 
 }  // namespace
