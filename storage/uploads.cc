@@ -5,15 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <functional>
-#include <map>
-#include <mutex>
-#include <set>
 #include <utility>
 
-#include "storage/staged_file.h"
+#include "storage/staged_writer.h"
 #include "storage/transaction.h"
-#include "storage/upload_records.h"
 
 namespace signum {
 
@@ -26,13 +21,9 @@ bool Upload::Complete() const {
 
 namespace {
 
-constexpr uint64_t kSpaceCheckBytes = 16 << 20;  // how much is written between looks at free space
-
 // How much longer a pinned upload stays: a pin whose version never came to be (a crash between the
 // two) must end some day, and no job waits that long.
 constexpr int64_t kPinMicros = 90ll * 24 * 3600 * 1'000'000;
-
-using FileId = std::pair<std::string, size_t>;  // upload and file number
 
 Error UnknownUpload(std::string_view id) {
   return Fail(Errc::kNotFound, "unknown_upload",
@@ -54,155 +45,13 @@ Result<std::string> NewId() {
 
 Digest EmptyDigest() { return Sha256::Of({}); }
 
+}  // namespace
+
 Error DigestMismatch(const UploadFile& file, const Digest& actual) {
   return Fail(Errc::kUnusable, "digest_mismatch",
               "'" + file.path + "' has digest " + actual.Text() + ", not " + file.expected->Text() +
                   " as declared");
 }
-
-}  // namespace
-
-// What the writers share with the uploads they belong to: which files are being written, and the
-// hash states of those that were written before and are not complete.
-class StagedUploads final : public Uploads {
- public:
-  StagedUploads(Engine& engine, const Clock& clock, fs::path directory, const UploadLimits& limits)
-      : engine_(engine), clock_(clock), directory_(std::move(directory)), limits_(limits) {}
-
-  Result<Upload> Create(std::string_view owner, std::string_view tenant,
-                        std::vector<UploadFile> files) override;
-  Result<Upload> Get(std::string_view id) const override;
-  Result<std::unique_ptr<UploadWriter>> OpenWriter(std::string_view id, size_t file,
-                                                   uint64_t offset) override;
-  Result<std::vector<CheckpointFile>> OpenFiles(std::string_view id) const override;
-  Result<void> Restart(std::string_view id, size_t file) override;
-  Result<void> Pin(std::string_view id) override;
-  Result<void> Unpin(std::string_view id) override;
-  Result<std::vector<std::string>> ListPinned() const override;
-  Result<void> Remove(std::string_view id) override;
-  Result<size_t> Sweep() override;
-  Result<size_t> Count() const override;
-  Result<uint64_t> StagedBytes(std::string_view tenant) const override;
-  Result<DiskSpace> Space() const override;
-  Result<void> CheckSpace(uint64_t bytes) const override;
-
-  // ---- for writers
-  // Records how far a file got. kNotFound "unknown_upload" where the upload was removed meanwhile.
-  Result<void> Record(const FileId& id, const UploadProgress& progress);
-  void Release(const FileId& id, std::optional<Sha256> hash);
-
- private:
-  Result<UploadRecord> Load(std::string_view id) const;
-  Result<void> ChangeRecord(std::string_view id,
-                            const std::function<Result<void>(Upload&)>& change);
-  bool Expired(const UploadRecord& record) const {
-    const int64_t grace = record.upload.pinned ? kPinMicros : 0;
-    return record.upload.expires + grace <= clock_.Now();
-  }
-  bool Busy(std::string_view id) const;
-  Result<std::optional<Sha256>> Reserve(const FileId& id);
-  fs::path FolderOf(std::string_view id) const { return directory_ / std::string(id); }
-  fs::path PathOf(const FileId& id) const { return FolderOf(id.first) / std::to_string(id.second); }
-  Result<void> MakeFolder(std::string_view id) const;
-  Result<void> RemoveFolder(std::string_view id) const;
-  using Wanted = std::function<bool(const UploadRecord&)>;
-  Result<std::vector<UploadRecord>> List(const Wanted& wanted) const;
-  Result<void> SweepFolders() const;
-
-  Engine& engine_;
-  const Clock& clock_;
-  const fs::path directory_;
-  const UploadLimits limits_;
-  mutable std::mutex mutex_;
-  std::set<FileId> writing_;
-  std::map<FileId, Sha256> hashes_;
-};
-
-namespace {
-
-class StagedWriter final : public UploadWriter {
- public:
-  StagedWriter(StagedUploads& uploads, FileId id, UploadFile file)
-      : uploads_(uploads), id_(std::move(id)), file_(std::move(file)) {}
-
-  // What was not committed is cut off; the hash goes on from there if the file does.
-  ~StagedWriter() override {
-    std::optional<Sha256> hash;
-    if (staged_) {
-      if (staged_->size() != staged_->durable()) static_cast<void>(staged_->Rewind());
-      hash = staged_->TakeHash();
-    }
-    uploads_.Release(id_, file_.digest ? std::nullopt : std::move(hash));
-  }
-
-  Result<void> Open(const fs::path& path, std::optional<Sha256> hash) {
-    SIGNUM_ASSIGN(StagedFile staged, StagedFile::Open(path, file_.offset, std::move(hash)));
-    staged_ = std::make_unique<StagedFile>(std::move(staged));
-    return {};
-  }
-
-  Result<void> Append(ConstBytes bytes) override {
-    if (bytes.size() > file_.size - staged_->size()) {
-      return Fail(Errc::kTooLarge, "upload_too_large",
-                  "'" + file_.path + "' was declared with " + std::to_string(file_.size) +
-                      " bytes; " + std::to_string(bytes.size()) + " at offset " +
-                      std::to_string(staged_->size()) + " are too many");
-    }
-    SIGNUM_TRY(CheckSpace(bytes.size()));
-    const auto appended = staged_->Append(bytes);
-    if (appended.has_error()) SIGNUM_TRY(staged_->Rewind());
-    return appended;
-  }
-
-  Result<UploadFile> Commit() override {
-    const auto committed = TryCommit();
-    if (committed.has_value()) return file_;
-    // Makes the file hold what the record says.
-    SIGNUM_TRY(staged_->CutTo(file_.offset));
-    return committed.error();
-  }
-
- private:
-  // Looks at the disk before the first byte and then now and then.
-  Result<void> CheckSpace(uint64_t bytes) {
-    if (checked_ >= bytes) {
-      checked_ -= bytes;
-      return {};
-    }
-    SIGNUM_TRY(uploads_.CheckSpace(bytes));
-    checked_ = kSpaceCheckBytes;
-    return {};
-  }
-
-  Result<void> TryCommit() {
-    if (file_.digest) return {};
-    SIGNUM_TRY(staged_->Sync());
-    UploadProgress progress{staged_->size(), {}};
-    if (progress.offset == file_.size) {
-      SIGNUM_ASSIGN(progress.digest, staged_->Finish());
-      if (file_.expected && *file_.expected != *progress.digest) return Refuse(*progress.digest);
-    }
-    SIGNUM_TRY(uploads_.Record(id_, progress));
-    file_.offset = progress.offset;
-    file_.digest = progress.digest;
-    return {};
-  }
-
-  // The whole file is wrong, so none of it is kept.
-  Result<void> Refuse(const Digest& actual) {
-    SIGNUM_TRY(uploads_.Record(id_, {}));
-    file_.offset = 0;
-    return DigestMismatch(file_, actual);
-  }
-
-  StagedUploads& uploads_;
-  FileId id_;
-  UploadFile file_;
-  std::unique_ptr<StagedFile> staged_;
-  uint64_t checked_ = 0;  // bytes that may still be written without a look at the disk
-};
-
-}  // namespace
 
 Result<Upload> StagedUploads::Create(std::string_view owner, std::string_view tenant,
                                      std::vector<UploadFile> files) {
@@ -247,6 +96,11 @@ Result<UploadRecord> StagedUploads::Load(std::string_view id) const {
     record.upload.files.at(file).digest = progress.digest;
   }
   return record;
+}
+
+bool StagedUploads::Expired(const UploadRecord& record) const {
+  const int64_t grace = record.upload.pinned ? kPinMicros : 0;
+  return record.upload.expires + grace <= clock_.Now();
 }
 
 Result<Upload> StagedUploads::Get(std::string_view id) const {
