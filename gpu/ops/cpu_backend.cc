@@ -2,15 +2,20 @@
 #include <cstring>
 
 #include "gpu/ops/backend.h"
+#include "gpu/ops/crew.h"
+#include "gpu/ops/delta_ops.h"
+#include "gpu/ops/serve_ops.h"
 
 namespace signum::ops {
 namespace {
 
 constexpr size_t kAlignment = 256;
 
-class CpuBackend final : public Backend {
+class CpuBackend final : public Backend, public DeltaOps, public ServeOps {
  public:
-  explicit CpuBackend(MatMulPrecision precision) : precision_(precision) {}
+  CpuBackend(MatMulPrecision precision, int serving_threads)
+      : precision_(precision),
+        crew_(serving_threads > 1 ? std::make_unique<Crew>(serving_threads) : nullptr) {}
 
   std::string name() const override { return "cpu"; }
   bool host_memory() const override { return true; }
@@ -56,14 +61,32 @@ class CpuBackend final : public Backend {
   void SignGrad(const SignGradArgs& args) override { ops::SignGrad(args); }
   void Adamw(const AdamwArgs& args) override { ops::Adamw(args); }
 
+  void SignPack(const SignPackArgs& args) override { ops::SignPack(args); }
+  void Reconstruct(const ReconstructArgs& args) override { ops::Reconstruct(args); }
+  void SignProduct(const SignProductArgs& args) override { ops::SignProduct(args); }
+  void TenantProduct(const TenantProductArgs& args) override {
+    ops::TenantProduct(args, crew_.get());
+  }
+  void ChunkDigests(const ChunkDigestArgs& args) override { ops::ChunkDigests(args); }
+  bool StageUpload(void* device, size_t bytes, const FillStage& fill) override {
+    return bytes == 0 || fill(0, device, bytes);
+  }
+
+  void PagedAttention(const PagedAttentionArgs& args) override {
+    ops::PagedAttention(args, crew_.get());
+  }
+  void ScatterRows(const ScatterRowsArgs& args) override { ops::ScatterRows(args); }
+  void ScatterColumns(const ScatterColumnsArgs& args) override { ops::ScatterColumns(args); }
+
  private:
   const MatMulPrecision precision_;
+  const std::unique_ptr<Crew> crew_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeCpuBackend(MatMulPrecision precision) {
-  return std::make_unique<CpuBackend>(precision);
+std::unique_ptr<Backend> MakeCpuBackend(MatMulPrecision precision, int serving_threads) {
+  return std::make_unique<CpuBackend>(precision, serving_threads);
 }
 
 }  // namespace signum::ops

@@ -31,7 +31,7 @@ class DeltaOps {
   virtual bool StageUpload(void* device, size_t bytes, const FillStage& fill) = 0;
 };
 
-// The delta ops of `backend`, which owns them.
+// The delta ops of `backend`, which implements them too, as all that a program opens do.
 DeltaOps& DeltaOpsOf(Backend& backend);
 
 }  // namespace signum::ops

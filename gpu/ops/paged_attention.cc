@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "gpu/ops/crew.h"
 #include "gpu/ops/exp.h"
 #include "gpu/ops/row_product.h"
 
@@ -65,36 +66,46 @@ void Mix(const float* p, const float* v, int64_t stride, int64_t count, int64_t 
   }
 }
 
-}  // namespace
-
-void PagedAttention(const PagedAttentionArgs& args) {
+// Row r; `p` is the thread's own memory.
+void Attend(const PagedAttentionArgs& args, int64_t r, std::vector<float>& p) {
   const int64_t group = args.heads / args.kv_heads;
   const int64_t width = args.kv_heads * args.head_dim;
   const float scale = 1.0F / std::sqrt(static_cast<float>(args.head_dim));
-  std::vector<float> p;
-  for (int64_t r = 0; r < args.rows; ++r) {
-    const Row row(args, r);
-    const int64_t keys = row.keys();
-    p.resize(static_cast<size_t>(group * keys));
-    for (int64_t kv = 0; kv < args.kv_heads; ++kv) {
-      const int64_t head = kv * group;
-      const int64_t at = kv * args.head_dim;
+  const Row row(args, r);
+  const int64_t keys = row.keys();
+  p.resize(static_cast<size_t>(group * keys));
+  for (int64_t kv = 0; kv < args.kv_heads; ++kv) {
+    const int64_t head = kv * group;
+    const int64_t at = kv * args.head_dim;
+    row.ForRuns([&](int64_t slot, int64_t key, int64_t count) {
+      RowProduct({row.q(head), args.k + slot * width + at, p.data() + key, group, count,
+                  args.head_dim, args.head_dim, width, keys, false});
+    });
+    std::fill_n(row.out(head), group * args.head_dim, 0.0F);
+    for (int64_t g = 0; g < group; ++g) {
+      float* probabilities = p.data() + g * keys;
+      Softmax(probabilities, keys, scale);
       row.ForRuns([&](int64_t slot, int64_t key, int64_t count) {
-        RowProduct({row.q(head), args.k + slot * width + at, p.data() + key, group, count,
-                    args.head_dim, args.head_dim, width, keys, false});
+        Mix(probabilities + key, args.v + slot * width + at, width, count, args.head_dim,
+            row.out(head + g));
       });
-      std::fill_n(row.out(head), group * args.head_dim, 0.0F);
-      for (int64_t g = 0; g < group; ++g) {
-        float* probabilities = p.data() + g * keys;
-        Softmax(probabilities, keys, scale);
-        row.ForRuns([&](int64_t slot, int64_t key, int64_t count) {
-          Mix(probabilities + key, args.v + slot * width + at, width, count, args.head_dim,
-              row.out(head + g));
-        });
-      }
     }
   }
 }
+
+}  // namespace
+
+void PagedAttention(const PagedAttentionArgs& args, Crew* crew) {
+  int64_t keys = 0;
+  for (int64_t r = 0; r < args.rows; ++r) keys += Row(args, r).keys();
+  const int64_t cost = 2 * args.heads * args.head_dim * keys / std::max<int64_t>(args.rows, 1);
+  Divide(crew, args.rows, 1, cost, [&](int64_t first, int64_t count) {
+    std::vector<float> p;
+    for (int64_t r = first; r < first + count; ++r) Attend(args, r, p);
+  });
+}
+
+void PagedAttention(const PagedAttentionArgs& args) { PagedAttention(args, nullptr); }
 
 void ScatterRows(const ScatterRowsArgs& args) {
   for (int64_t r = 0; r < args.rows; ++r) {

@@ -4,6 +4,8 @@
 
 namespace signum::ops {
 
+class Crew;
+
 // Causal attention of single tokens over a cache in blocks. A row is one token of some sequence; it
 // sees the first lengths[r] tokens of the sequence (itself the last of them), whose keys and values
 // lie in the blocks that the sequence's table lists, `block_tokens` each:
@@ -24,6 +26,8 @@ struct PagedAttentionArgs {
   int64_t window = 0;
 };
 void PagedAttention(const PagedAttentionArgs& args);
+// Its rows divided among a crew (null: none), which changes no bit.
+void PagedAttention(const PagedAttentionArgs& args, Crew* crew);
 
 // to[slots[r], :] = from[r, :] for rows of n: how new keys and values get into the cache.
 struct ScatterRowsArgs {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gpu/kernels/convert.h"
+#include "gpu/ops/crew.h"
 #include "gpu/ops/row_product.h"
 #include "gpu/ops/sign_rows.h"
 
@@ -22,42 +23,65 @@ std::vector<float> ScaleColumns(const TenantProductArgs& args) {
   return out;
 }
 
-// What the planes add: a run of rows of x that are one tenant's at a time.
-void AddSigns(const TenantProductArgs& args, const float* x) {
+// The plane's rows from `first` on.
+SignPlane From(SignPlane plane, int64_t first, int64_t columns) {
+  const int64_t bytes =
+      first * static_cast<int64_t>(kernels::BitBytes(static_cast<size_t>(columns)));
+  plane.sign += bytes;
+  if (plane.mask != nullptr) plane.mask += bytes;
+  if (!plane.one_row_scale) plane.row += first;
+  return plane;
+}
+
+// What the planes add to outputs [first, first + count): a run of rows of x that are one tenant's
+// at a time.
+void AddSigns(const TenantProductArgs& args, const float* x, int64_t first, int64_t count) {
   for (int64_t b = 0; b < args.m;) {
     const int32_t tenant = args.tenants[b];
     int64_t end = b + 1;
     while (end < args.m && args.tenants[end] == tenant) ++end;
     if (tenant >= 0) {
-      SignRows({args.deltas[tenant], x + b * args.columns, args.y + b * args.rows, end - b,
-                args.rows, args.columns, args.columns, args.rows});
+      SignRows({From(args.deltas[tenant], first, args.columns), x + b * args.columns,
+                args.y + b * args.rows + first, end - b, count, args.columns, args.columns,
+                args.rows});
     }
     b = end;
   }
 }
 
 // F64, which no vector code reads, a row at a time.
-void MultiplyDoubles(const TenantProductArgs& args) {
+void MultiplyDoubles(const TenantProductArgs& args, int64_t first, int64_t count) {
   const kernels::ConstRow all{args.base_type, args.base};
   const auto columns = static_cast<size_t>(args.columns);
   std::vector<float> w(columns);
-  for (int64_t row = 0; row < args.rows; ++row) {
+  for (int64_t row = first; row < first + count; ++row) {
     kernels::ToFloat(all.From(static_cast<size_t>(row) * columns), columns, w.data());
     RowProduct({args.x, w.data(), args.y + row, args.m, 1, args.columns, args.columns, args.columns,
                 args.rows});
   }
 }
 
+void MultiplyBase(const TenantProductArgs& args, int64_t first, int64_t count) {
+  if (args.base == nullptr) return;
+  if (args.base_type == kernels::Element::kF64) return MultiplyDoubles(args, first, count);
+  const kernels::ConstRow all{args.base_type, args.base};
+  RowProduct({args.x, all.From(static_cast<size_t>(first * args.columns)).data, args.y + first,
+              args.m, count, args.columns, args.columns, args.columns, args.rows, false,
+              args.base_type});
+}
+
 }  // namespace
 
-void TenantProduct(const TenantProductArgs& args) {
-  if (args.base != nullptr && args.base_type == kernels::Element::kF64) {
-    MultiplyDoubles(args);
-  } else if (args.base != nullptr) {
-    RowProduct({args.x, args.base, args.y, args.m, args.rows, args.columns, args.columns,
-                args.columns, args.rows, false, args.base_type});
-  }
-  AddSigns(args, ScaleColumns(args).data());
+void TenantProduct(const TenantProductArgs& args, Crew* crew) {
+  constexpr int64_t kRowsOfATile = 24;
+  const std::vector<float> scaled = ScaleColumns(args);
+  Divide(crew, args.rows, kRowsOfATile, kRowsOfATile * args.columns * args.m,
+         [&](int64_t first, int64_t count) {
+           MultiplyBase(args, first, count);
+           AddSigns(args, scaled.data(), first, count);
+         });
 }
+
+void TenantProduct(const TenantProductArgs& args) { TenantProduct(args, nullptr); }
 
 }  // namespace signum::ops

@@ -4,6 +4,8 @@
 
 namespace signum::ops {
 
+class Crew;
+
 // A linear layer for a batch in which each row belongs to a tenant of its own choice:
 //   y[b, :] = x[b, :] · (W + row_t ⊙ S_t ⊙ col_t)ᵀ,   t = tenants[b]
 // W [rows, columns] of base_type is shared; deltas[t] is tenant t's plane; a tenant of -1 has none.
@@ -20,5 +22,7 @@ struct TenantProductArgs {
   int64_t m = 0, rows = 0, columns = 0;
 };
 void TenantProduct(const TenantProductArgs& args);
+// Its outputs divided among a crew (null: none), which changes no bit.
+void TenantProduct(const TenantProductArgs& args, Crew* crew);
 
 }  // namespace signum::ops
