@@ -69,7 +69,7 @@ class Backend {
 
 // The reference: ops on the calling thread, host memory. `precision` is that of MatMul alone:
 // attention multiplies in float32. The products and the attention of serving are divided among
-// `serving_threads`; such a backend serves one caller at a time.
+// `serving_threads`.
 std::unique_ptr<Backend> MakeCpuBackend(MatMulPrecision precision = MatMulPrecision::kFp32,
                                         int serving_threads = 1);
 

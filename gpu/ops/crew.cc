@@ -46,7 +46,8 @@ void Crew::Work(const std::function<void(int64_t)>& work, int64_t pieces) {
 }
 
 void Crew::Run(int64_t pieces, const std::function<void(int64_t)>& work) {
-  if (helpers_.empty() || pieces < 2) {
+  const std::unique_lock caller(caller_, std::try_to_lock);
+  if (helpers_.empty() || pieces < 2 || !caller) {
     for (int64_t piece = 0; piece < pieces; ++piece) work(piece);
     return;
   }

@@ -10,7 +10,7 @@
 
 namespace signum::ops {
 
-// Threads that stand by to share one caller's work, piece by piece: for the products of a decoding
+// Threads that stand by to share a caller's work, piece by piece: for the products of a decoding
 // step, many of which are over before a thread could be started. Between two calls they look out
 // for a moment, then sleep.
 class Crew {
@@ -22,7 +22,7 @@ class Crew {
 
   int threads() const { return static_cast<int>(helpers_.size()) + 1; }
   // Calls work(piece) for each of [0, pieces), on this thread and the others; returns when all are
-  // done. One call at a time; work does not throw.
+  // done. Whoever calls while the others are busy works alone. `work` does not throw.
   void Run(int64_t pieces, const std::function<void(int64_t)>& work);
 
  private:
@@ -32,6 +32,7 @@ class Crew {
   std::atomic<int64_t> next_{0};   // piece
   std::atomic<uint64_t> call_{0};  // counts calls; written under the mutex
   std::atomic<int> inside_{0};     // helpers at work; likewise
+  std::mutex caller_;              // held by whom the others work for
   std::mutex mutex_;
   std::condition_variable called_, left_;
   const std::function<void(int64_t)>* work_ = nullptr;  // of the open call

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <numeric>
 #include <thread>
@@ -39,6 +40,21 @@ TEST(Crew, WakesFromSleepAndWaitsForTheSlow) {
     });
     EXPECT_EQ(std::accumulate(done.begin(), done.end(), 0), 6);
   }
+}
+
+TEST(Crew, TwoCallersDoNotWaitForEachOther) {
+  Crew crew(2);
+  std::atomic<int> met = 0;
+  const auto call = [&] {
+    crew.Run(2, [&](int64_t) {
+      ++met;
+      while (met < 2) std::this_thread::yield();  // for another piece, of whichever call
+    });
+  };
+  std::thread other(call);
+  call();
+  other.join();
+  EXPECT_EQ(met, 4);
 }
 
 TEST(Divide, CoversEverythingInUnits) {
