@@ -4,14 +4,15 @@
 #include "gpu/cuda/delta_ops.cuh"
 #include "gpu/cuda/matmul.cuh"
 #include "gpu/cuda/ops.cuh"
+#include "gpu/cuda/serve_ops.cuh"
 #include "gpu/cuda/stage.cuh"
 
 namespace signum::cuda {
 namespace {
 
-// Backend and DeltaOps on one device. Each call makes the device the calling thread's first: the
-// one thread that calls need not be the one that opened it.
-class CudaBackend final : public ops::Backend, public ops::DeltaOps {
+// Backend, DeltaOps and ServeOps on one device. Each call makes the device the calling thread's
+// first: the one thread that calls need not be the one that opened it.
+class CudaBackend final : public ops::Backend, public ops::DeltaOps, public ops::ServeOps {
  public:
   CudaBackend(std::unique_ptr<Context> context, bool tf32)
       : context_(std::move(context)), matmuls_(*context_, tf32), stage_(*context_) {}
@@ -96,6 +97,14 @@ class CudaBackend final : public ops::Backend, public ops::DeltaOps {
   bool StageUpload(void* device, size_t bytes, const ops::FillStage& fill) override {
     Ready();
     return stage_.Upload(device, bytes, fill);
+  }
+
+  void PagedAttention(const ops::PagedAttentionArgs& args) override {
+    cuda::PagedAttention(Ready(), args);
+  }
+  void ScatterRows(const ops::ScatterRowsArgs& args) override { cuda::ScatterRows(Ready(), args); }
+  void ScatterColumns(const ops::ScatterColumnsArgs& args) override {
+    cuda::ScatterColumns(Ready(), args);
   }
 
  private:

@@ -13,12 +13,19 @@ namespace {
 
 constexpr int64_t kBlockWeights = 1 << 17;  // 512 KiB of float32
 
+// Null where row b has none.
+const SignPlane* PlaneOf(const TenantProductArgs& args, int64_t b) {
+  const SignPlane* plane = args.tenants[b] < 0 ? nullptr : args.deltas + args.tenants[b];
+  return plane == nullptr || plane->sign == nullptr ? nullptr : plane;
+}
+
 // Each row of x times its tenant's column scales, once for all outputs. That is bit for bit what
 // scaling after the signs gives: a change of sign commutes with rounding.
 std::vector<float> ScaleColumns(const TenantProductArgs& args) {
   std::vector<float> out(args.x, args.x + args.m * args.columns);
   for (int64_t b = 0; b < args.m; ++b) {
-    const float* col = args.tenants[b] < 0 ? nullptr : args.deltas[args.tenants[b]].col;
+    const SignPlane* plane = PlaneOf(args, b);
+    const float* col = plane == nullptr ? nullptr : plane->col;
     if (col == nullptr) continue;
     float* row = out.data() + b * args.columns;
     for (int64_t j = 0; j < args.columns; ++j) row[j] *= col[j];
@@ -55,12 +62,12 @@ void TenantProduct(const TenantProductArgs& args) {
                   args.columns, args.rows, false});
     }
     for (int64_t b = 0; b < args.m; ++b) {
-      if (args.tenants[b] < 0) continue;
-      const SignPlane& plane = args.deltas[args.tenants[b]];
+      const SignPlane* plane = PlaneOf(args, b);
+      if (plane == nullptr) continue;
       const float* x = scaled.data() + b * args.columns;
       float* y = args.y + b * args.rows;
       for (int64_t row = first; row < first + count; ++row) {
-        y[row] += DeltaShare(plane, x, args.columns, row);
+        y[row] += DeltaShare(*plane, x, args.columns, row);
       }
     }
   }

@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kAlignment = 256;
 constexpr size_t kMemory = size_t{1} << 36;
 
-cudaError_t last_error = cudaSuccess;
+thread_local cudaError_t last_error = cudaSuccess;
 
 cudaError_t Remember(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
