@@ -12,8 +12,9 @@ namespace {
 
 constexpr std::string_view kCudaPrefix = "cuda:";
 
-// N of "cuda:N".
+// N of "cuda:N"; "cuda" is the first.
 std::optional<int> CudaIndex(std::string_view device) {
+  if (device == "cuda") return 0;
   if (!device.starts_with(kCudaPrefix)) return std::nullopt;
   device.remove_prefix(kCudaPrefix.size());
   int index = 0;

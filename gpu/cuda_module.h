@@ -23,13 +23,14 @@ struct CpuReason {
   bool unexpected = false;
 };
 
-// Whether `device` is auto, cpu or cuda:N.
+// Whether `device` is auto, cpu, cuda or cuda:N.
 bool IsDeviceName(std::string_view device);
 
 // Opens what `device` names:
 //   auto     the first CUDA device where module, driver and device are there, the CPU otherwise
 //   cpu      the CPU
-//   cuda:N   that device, or kUnavailable "no_cuda", whose message says what is missing
+//   cuda:N   that device, cuda the first; or kUnavailable "no_cuda", whose message says what is
+//            missing
 // Anything else is kInvalid "bad_device". Loads libsignum_cuda.so (gpu/cuda/loader.h says from
 // where) unless the device is the CPU. Any thread; the backend's own rules are in backend.h.
 Result<std::unique_ptr<ops::Backend>> OpenBackend(const std::string& device,

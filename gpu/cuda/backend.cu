@@ -32,7 +32,7 @@ class CudaBackend final : public ops::Backend, public ops::DeltaOps, public ops:
     cudaGetLastError();  // too little memory is an answer, not an error
     return nullptr;
   }
-  // After the ops that still use the memory.
+  // After the ops that still use the memory; from any thread, so it leaves the context alone.
   void Free(void* memory) noexcept override {
     cudaSetDevice(context_->device());
     cudaStreamSynchronize(context_->stream());
@@ -105,6 +105,14 @@ class CudaBackend final : public ops::Backend, public ops::DeltaOps, public ops:
   void ScatterRows(const ops::ScatterRowsArgs& args) override { cuda::ScatterRows(Ready(), args); }
   void ScatterColumns(const ops::ScatterColumnsArgs& args) override {
     cuda::ScatterColumns(Ready(), args);
+  }
+  // As Free it touches nothing of the context's that changes.
+  ops::DeviceMemory Memory() const override {
+    size_t free = 0;
+    size_t total = 0;
+    cudaSetDevice(context_->device());
+    if (cudaMemGetInfo(&free, &total) != cudaSuccess) return {};
+    return {total, free};
   }
 
  private:

@@ -57,7 +57,7 @@ Result<std::unique_ptr<ServeEngine>> Serving::MakeEngine(
                 "a block of the cache takes " + std::to_string(block) + " bytes, --kv-cache is " +
                     std::to_string(options_.kv_bytes));
   }
-  return ServeEngine::Create(std::move(weights), engine);
+  return ServeEngine::Create(std::move(weights), engine, *backend_);
 }
 
 Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(Registry& registry,
