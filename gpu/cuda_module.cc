@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::string_view kCudaPrefix = "cuda:";
 
-// N of "cuda:N".
+// N of "cuda:N"; "cuda" is the first.
 std::optional<int> CudaIndex(std::string_view device) {
+  if (device == "cuda") return 0;
   if (!device.starts_with(kCudaPrefix)) return std::nullopt;
   device.remove_prefix(kCudaPrefix.size());
   int index = 0;
@@ -41,13 +42,13 @@ Result<std::unique_ptr<ops::Backend>> OpenBackend(const std::string& device,
     return Fail(Errc::kInvalid, "bad_device",
                 "device '" + Printable(device) + "' is none of auto, cpu and cuda:N");
   }
-  if (device == "cpu") return ops::MakeCpuBackend(options.cpu_precision);
+  if (device == "cpu") return ops::MakeCpuBackend(options.cpu_precision, options.serving_threads);
   cuda::LoadFailure failure;
   auto backend = cuda::LoadBackend({CudaIndex(device).value_or(0), options.tf32}, &failure);
   if (backend != nullptr) return backend;
   if (device != "auto") return Fail(Errc::kUnavailable, "no_cuda", device + ": " + failure.why);
   if (why_cpu != nullptr) *why_cpu = {"running on the CPU: " + failure.why, failure.present};
-  return ops::MakeCpuBackend(options.cpu_precision);
+  return ops::MakeCpuBackend(options.cpu_precision, options.serving_threads);
 }
 
 Result<std::unique_ptr<ops::Backend>> OpenBackendOrCpu(const std::string& device,
@@ -56,7 +57,7 @@ Result<std::unique_ptr<ops::Backend>> OpenBackendOrCpu(const std::string& device
   auto backend = OpenBackend(device, options, why_cpu);
   if (backend || backend.error().reason != "no_cuda") return backend;
   *why_cpu = {"running on the CPU: " + backend.error().message, true};
-  return ops::MakeCpuBackend(options.cpu_precision);
+  return ops::MakeCpuBackend(options.cpu_precision, options.serving_threads);
 }
 
 }  // namespace signum

@@ -15,6 +15,7 @@ struct BackendOptions {
   // relative error. Without it they match the CPU's to about 1e-5.
   bool tf32 = false;
   ops::MatMulPrecision cpu_precision = ops::MatMulPrecision::kFp32;  // of the CPU's products
+  int serving_threads = 1;  // of the CPU's serving: see MakeCpuBackend
 
   bool operator==(const BackendOptions&) const = default;
 };
@@ -31,13 +32,14 @@ struct CpuReason {
   bool unexpected = false;
 };
 
-// Whether `device` is auto, cpu or cuda:N.
+// Whether `device` is auto, cpu, cuda or cuda:N.
 bool IsDeviceName(std::string_view device);
 
 // Opens what `device` names:
 //   auto     the first CUDA device where module, driver and device are there, the CPU otherwise
 //   cpu      the CPU
-//   cuda:N   that device, or kUnavailable "no_cuda", whose message says what is missing
+//   cuda:N   that device, cuda the first; or kUnavailable "no_cuda", whose message says what is
+//            missing
 // Anything else is kInvalid "bad_device". Loads libsignum_cuda.so (gpu/cuda/loader.h says from
 // where) unless the device is the CPU. Any thread; the backend's own rules are in backend.h.
 Result<std::unique_ptr<ops::Backend>> OpenBackend(const std::string& device,

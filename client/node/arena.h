@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "storage/base/byte_source.h"
@@ -11,12 +12,30 @@
 
 namespace signum::client {
 
-// How much memory the node may hold in arenas. With `slots` it is divided into so many places of
+// Memory that a budget is of. Thread-safe, Map perhaps under a lock of its own.
+class MemoryProvider {
+ public:
+  virtual ~MemoryProvider() = default;
+  // Writable, zeroed where it is the host's, aligned to 256. Errc::kExhausted where the system has
+  // no more. `range`: of slots, of which most may stay empty.
+  virtual Result<std::byte*> Map(uint64_t size, bool range) = 0;
+  virtual void Unmap(std::byte* data, uint64_t size) = 0;
+  // A slot of mapped memory is not needed for now.
+  virtual void Clear(std::byte* data, uint64_t size) = 0;
+  virtual uint64_t granule() const = 0;  // slots are multiples of it
+  // What refuses where a budget is used up, and the option that sets it.
+  virtual std::string reason() const = 0;
+  virtual std::string option() const = 0;
+};
+std::unique_ptr<MemoryProvider> MakeHostMemory();  // pages: "memory_budget", --memory
+
+// How much memory the node may hold in deltas. With `slots` it is divided into so many places of
 // equal size, whose addresses never change: one range is reserved at the start, and the pages of a
-// slot are given back when its arena goes. Thread-safe.
+// slot are given back when its arena goes. Thread-safe where its provider is.
 class MemoryBudget {
  public:
-  explicit MemoryBudget(uint64_t total, uint64_t slots = 0);
+  explicit MemoryBudget(uint64_t total, uint64_t slots = 0,
+                        std::unique_ptr<MemoryProvider> provider = MakeHostMemory());
   ~MemoryBudget();
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
@@ -29,14 +48,19 @@ class MemoryBudget {
   uint64_t used() const { return used_.load(); }
   uint64_t free() const { return total_ - used_.load(); }
 
- private:
-  friend class Arena;
-  // Writable memory, zeroed; Give takes it back.
+  // Memory that Give takes back, with as many bytes. Errc::kExhausted: the provider's reason()
+  // names what is asked, free and allowed, "slots_full" how many slots there are.
   Result<std::byte*> Take(uint64_t bytes);
   void Give(std::byte* data, uint64_t bytes);
+  // Maps the range of the slots, if there are any, before the first is taken.
+  Result<void> Reserve();
+
+ private:
   Result<std::byte*> TakeSlot(uint64_t bytes);
+  Result<void> ReserveLocked();
   bool Count(uint64_t bytes);
 
+  const std::unique_ptr<MemoryProvider> provider_;
   const uint64_t total_, slots_, slot_bytes_;
   std::atomic<uint64_t> used_{0};
   mutable std::mutex mutex_;
@@ -51,8 +75,7 @@ class Arena final : public ByteSource {
  public:
   static constexpr size_t kAlignment = 256;
 
-  // Errc::kExhausted "memory_budget" names what is asked, free and allowed, "slots_full" how many
-  // slots there are; "out_of_memory" where the system has no more.
+  // Errc::kExhausted as MemoryBudget::Take; "out_of_memory" where the system has no more.
   static Result<std::shared_ptr<Arena>> Create(std::shared_ptr<MemoryBudget> budget, uint64_t size);
   ~Arena() override;
   Arena(const Arena&) = delete;

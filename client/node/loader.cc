@@ -179,6 +179,7 @@ Result<Generation> Loader::Load(Registry& registry, const LiveModel& live, const
   generation.live = live;
   generation.arena = *std::move(arena);
   generation.delta = std::move(delta);
+  generation.chunks = manifest.chunks;
   return generation;
 }
 

@@ -49,6 +49,14 @@ void DeclareServing(CLI::App& app, Flags& flags) {
                "Answer requests with the models (default), or only keep them resident");
   app.add_option("--base", serving.bases,
                  "Folder with a base checkpoint, so that it is not fetched; repeat for more");
+  app.add_option("--device", serving.device.name,
+                 "What computes, and holds bases and deltas: cpu (default), cuda:N, or auto");
+  app.add_option("--device-memory", serving.device.memory_bytes,
+                 "Device memory for deltas, bytes (default: half of the device's)")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--threads", serving.device.threads,
+                 "Threads of a step on the CPU; 0 (default): one a core")
+      ->check(CLI::Range(0, 1024));
   app.add_option("--kv-cache", serving.kv_bytes,
                  "Memory for keys and values, for each base (default 1GiB)")
       ->transform(CLI::AsSizeValue(false));
@@ -94,8 +102,6 @@ void Declare(CLI::App& app, Flags& flags) {
                  "asked for (default: as many as --memory holds)")
       ->check(CLI::Range(1, 1 << 16));
   app.add_option("--pin", node.pinned, "TENANT/MODEL that is never evicted; repeat for more");
-  app.add_option("--device", node.device, "Where deltas are held: cpu")
-      ->check(CLI::IsMember({"cpu"}));
   app.add_option("--node", node.name, "Name to report as (default: the host's)");
   app.add_option(
       "--trust-key", node.trust_key,
@@ -138,6 +144,12 @@ Result<void> Check(Flags& flags) {
   }
   flags.node.guest_idle = Millis{static_cast<int64_t>(flags.guest_idle * 1000)};
   flags.node.fetch_window = Millis{static_cast<int64_t>(flags.fetch_window * 1000)};
+  if (!flags.serve && flags.serving.device.name != "cpu") {
+    return Fail(Errc::kInvalid, "bad_device",
+                "--device " + flags.serving.device.name +
+                    ": what is only kept (--no-serve) is kept in the host's memory");
+  }
+  flags.serving.device.slots = flags.node.slots;
   if (flags.node.memory_bytes == 0) flags.node.memory_bytes = HalfOfMemory();
   return {};
 }
@@ -153,30 +165,43 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+// What the node loads goes through `serving`, and on its device where it has one.
+void PutServing(Serving& serving, NodeOptions& node) {
+  node.prepare = [&serving](Registry& registry, Generation& generation, const auto& progress,
+                            const auto& make_room) {
+    return serving.Prepare(registry, generation, progress, make_room);
+  };
+  const ServingDevice& device = serving.device();
+  node.device = device.name();
+  node.device_budget = device.budget();
+  node.device_memory = [&device] {
+    const ops::DeviceMemory memory = device.Memory();
+    return std::pair(memory.total, memory.free);
+  };
+}
+
 Result<void> Serve(Flags flags) {
   SIGNUM_TRY(Check(flags));
   SIGNUM_ASSIGN(const http::ServerOptions listen, ParseListen(flags.listen));
   const sigset_t signals = BlockSignals();
   spdlog::flush_on(spdlog::level::info);
-  Serving serving(flags.serving, flags.node.cache_directory);
-  if (flags.serve) {
-    flags.node.prepare = [&serving](Registry& registry, Generation& generation) {
-      return serving.Prepare(registry, generation);
-    };
-  }
+  SIGNUM_ASSIGN(const std::unique_ptr<Serving> serving,
+                Serving::Create(flags.serving, flags.node.cache_directory));
+  if (flags.serve) PutServing(*serving, flags.node);
   SIGNUM_ASSIGN(const std::unique_ptr<Node> node, Node::Start(flags.node));
-  http::Router router = NodeRoutes(*node, &serving);
-  AddOpenAiRoutes(router, *node, serving, flags.api);
+  http::Router router = NodeRoutes(*node, serving.get());
+  AddOpenAiRoutes(router, *node, *serving, flags.api);
   http::Server::Hooks hooks;
   hooks.gate = [key = flags.api.api_key](const http::Request& request, auto&&...) {
     return CheckApiKey(request, key);
   };
   hooks.observe = [&serving](const http::AccessRecord& record) {
-    serving.metrics().Observe(record);
+    serving->metrics().Observe(record);
   };
   SIGNUM_ASSIGN(const auto server,
                 http::Server::Start(listen, std::move(router), std::move(hooks)));
-  spdlog::info("node {} listens on {} port {}", flags.node.name, listen.address, server->port());
+  spdlog::info("node {} listens on {} port {}, computes on {}", flags.node.name, listen.address,
+               server->port(), flags.node.device);
   if (!flags.port_file.empty()) {
     const std::string port = std::to_string(server->port()) + "\n";
     SIGNUM_TRY(WriteFileAtomically(flags.port_file, AsBytes(port)));
@@ -185,7 +210,7 @@ Result<void> Serve(Flags flags) {
   sigwait(&signals, &signal);
   spdlog::info("stopping");
   server->Stop(std::chrono::seconds{5});
-  serving.Stop();
+  serving->Stop();
   node->Stop();
   return {};
 }

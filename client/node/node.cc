@@ -79,18 +79,21 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
   }
   const auto begin = std::chrono::steady_clock::now();
   LoadReport report;
-  Result<Generation> loaded = loader_->Load(
-      registry, live, [&](GenerationState, uint64_t done) { targets_.Progress(live, done); },
-      [&] { return MakeRoom(live); }, report);
+  const Loader::Progress progress = [&](GenerationState state, uint64_t done) {
+    targets_.Progress(live, done, state == GenerationState::kStaging);
+  };
+  const Loader::MakeRoom make_room = [&] { return MakeRoom(live); };
+  Result<Generation> loaded = loader_->Load(registry, live, progress, make_room, report);
   metrics_.Downloaded(report.bytes_downloaded);
   if (!report.cache_damage.empty()) metrics_.VerifyFailed(report.cache_damage);
-  if (!loaded && loaded.error().code == Errc::kCorrupt) {
-    metrics_.VerifyFailed(loaded.error().reason);
-  }
   if (loaded && options_.prepare) {
-    if (const Result<void> ready = options_.prepare(registry, *loaded); !ready) {
+    if (const Result<void> ready = options_.prepare(registry, *loaded, progress, make_room);
+        !ready) {
       loaded = ready.error();
     }
+  }
+  if (!loaded && loaded.error().code == Errc::kCorrupt) {
+    metrics_.VerifyFailed(loaded.error().reason);
   }
   if (!loaded) {
     if (loaded.error().code != Errc::kCancelled) {
@@ -122,7 +125,9 @@ bool Node::MakeRoom(const LiveModel& live) {
 
 void Node::NotLoaded(const LiveModel& live, const Error& error, std::optional<Millis> retry_after) {
   const bool no_room =
-      (error.reason == "memory_budget" || error.reason == "slots_full") && budget_->Fits(live.size);
+      (error.reason == "memory_budget" && budget_->Fits(live.size)) ||
+      (error.reason == "device_budget" && options_.device_budget->Fits(live.size)) ||
+      error.reason == "slots_full";
   const bool swap = residency_.Serves(live.tenant, live.model);
   if (no_room && targets_.Demanded(live)) return targets_.Postpone(live, Millis{20});
   if (no_room && !swap) return targets_.Stored(live);
@@ -227,6 +232,11 @@ std::string Node::MetricsText() {
   }
   gauges.memory_total = budget_->total();
   gauges.memory_used = budget_->used();
+  if (options_.device_budget != nullptr) {
+    gauges.device_total = options_.device_budget->total();
+    gauges.device_used = options_.device_budget->used();
+    gauges.device_free = options_.device_memory().second;
+  }
   gauges.slots = budget_->slots();
   gauges.slots_used = budget_->slots_used();
   gauges.cache_bytes = cache_->TotalBytes();

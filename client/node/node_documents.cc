@@ -18,6 +18,20 @@ json ReportEntry(const LiveModel& live, std::string_view state) {
           {"state", state}};
 }
 
+json MemoryOf(const MemoryBudget& budget) {
+  return {{"total", budget.total()}, {"used", budget.used()}, {"free", budget.free()}};
+}
+
+// Of the budget for deltas, and of the device as a whole; null without one.
+json DeviceMemoryOf(const NodeOptions& options) {
+  if (options.device_budget == nullptr) return nullptr;
+  json out = MemoryOf(*options.device_budget);
+  const auto [total, free] = options.device_memory();
+  out["device_total"] = total;
+  out["device_free"] = free;
+  return out;
+}
+
 json Describe(const LiveModel& live) {
   return {{"tenant", live.tenant},
           {"model", live.model},
@@ -49,8 +63,9 @@ json Node::Report() const {
     }
     models.push_back(std::move(entry));
   }
+  const MemoryBudget& memory = options_.device_budget ? *options_.device_budget : *budget_;
   return {{"device", options_.device},
-          {"memory", {{"free", budget_->free()}, {"total", budget_->total()}}},
+          {"memory", {{"free", memory.free()}, {"total", memory.total()}}},
           {"models", std::move(models)}};
 }
 
@@ -68,7 +83,9 @@ json Node::ResidencyDocument() const {
   for (const TargetStatus& target : targets_.Snapshot()) {
     if (target.state == TargetState::kApplied) continue;
     json entry = Describe(target.want);
-    entry["state"] = TargetStateName(target.state);
+    const bool staging = target.state == TargetState::kLoading && target.staging;
+    entry["state"] =
+        staging ? GenerationStateName(GenerationState::kStaging) : TargetStateName(target.state);
     entry["bytes_done"] = target.done;
     entry["failures"] = target.failures;
     entry["gave_up"] = target.gave_up;
@@ -86,8 +103,8 @@ json Node::ResidencyDocument() const {
            {{"url", options_.registry_url},
             {"reachable", following.reachable},
             {"error", following.error.empty() ? json(nullptr) : json(following.error)}}},
-          {"memory",
-           {{"total", budget_->total()}, {"used", budget_->used()}, {"free", budget_->free()}}},
+          {"memory", MemoryOf(*budget_)},
+          {"device_memory", DeviceMemoryOf(options_)},
           {"freed", residency_.freed_total()},
           {"models", std::move(models)},
           {"retiring", std::move(retiring)},

@@ -57,6 +57,12 @@ struct NodeMetrics::State {
       Gauge(registry, "signum_node_memory_bytes", "Memory allowed for deltas");
   prometheus::Gauge& memory_used =
       Gauge(registry, "signum_node_memory_used_bytes", "Memory taken by deltas");
+  prometheus::Gauge& device_total =
+      Gauge(registry, "signum_node_device_memory_bytes", "Device memory allowed for deltas");
+  prometheus::Gauge& device_used =
+      Gauge(registry, "signum_node_device_memory_used_bytes", "Device memory taken by deltas");
+  prometheus::Gauge& device_free = Gauge(registry, "signum_node_device_free_bytes",
+                                         "Memory of the device that nobody has taken");
   prometheus::Family<prometheus::Gauge>& slots = prometheus::BuildGauge()
                                                      .Name("signum_node_slots")
                                                      .Help("Places of --slots, by state")
@@ -116,6 +122,9 @@ std::string NodeMetrics::Text(const Gauges& gauges) {
   set(state_->lagging, gauges.lagging);
   set(state_->memory_total, gauges.memory_total);
   set(state_->memory_used, gauges.memory_used);
+  set(state_->device_total, gauges.device_total);
+  set(state_->device_used, gauges.device_used);
+  set(state_->device_free, gauges.device_free);
   set(state_->slots_used, gauges.slots_used);
   set(state_->slots_free, gauges.slots - gauges.slots_used);
   set(state_->guests, gauges.guests);

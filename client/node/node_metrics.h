@@ -23,6 +23,7 @@ class NodeMetrics {
   struct Gauges {
     uint64_t published = 0, retiring = 0, wanted = 0, lagging = 0, leases = 0;
     uint64_t memory_total = 0, memory_used = 0;
+    uint64_t device_total = 0, device_used = 0, device_free = 0;
     uint64_t slots = 0, slots_used = 0;
     uint64_t guests = 0;
     uint64_t cache_bytes = 0;

@@ -10,6 +10,8 @@ std::string_view GenerationStateName(GenerationState state) {
       return "downloading";
     case GenerationState::kVerified:
       return "verified";
+    case GenerationState::kStaging:
+      return "staging";
     case GenerationState::kPublished:
       return "published";
     case GenerationState::kKept:

@@ -18,9 +18,17 @@
 
 namespace signum::client {
 
-// The life of one delta on a node. The first two belong to the loader, the rest to Residency.
-// kKept: replaced, but still in memory.
-enum class GenerationState { kDownloading, kVerified, kPublished, kKept, kRetiring, kFreed };
+// The life of one delta on a node. The first three belong to those who load, the rest to Residency.
+// kStaging: on its way to a device's memory. kKept: replaced, but still in memory.
+enum class GenerationState {
+  kDownloading,
+  kVerified,
+  kStaging,
+  kPublished,
+  kKept,
+  kRetiring,
+  kFreed
+};
 std::string_view GenerationStateName(GenerationState state);
 
 struct ServedModel;
@@ -30,6 +38,7 @@ struct Generation {
   LiveModel live;
   std::shared_ptr<const Arena> arena;
   std::shared_ptr<const DeltaReader> delta;  // over the arena
+  std::vector<Digest> chunks;                // of the arena, as they were signed
   // Where the node serves: the model ready to answer, or why it can't.
   std::shared_ptr<const ServedModel> served;
   std::optional<Error> not_served;

@@ -131,10 +131,12 @@ Targets::Target* Targets::FindLocked(const LiveModel& live) {
   return &found->second;
 }
 
-void Targets::Progress(const LiveModel& live, uint64_t done) {
+void Targets::Progress(const LiveModel& live, uint64_t done, bool staging) {
   const std::lock_guard lock(mutex_);
   Target* target = FindLocked(live);
-  if (target != nullptr && SameWish(target->status.want, live)) target->status.done = done;
+  if (target == nullptr || !SameWish(target->status.want, live)) return;
+  target->status.done = done;
+  target->status.staging = staging;
 }
 
 bool Targets::Applied(const LiveModel& live, const std::function<void()>& publish) {
@@ -147,7 +149,7 @@ bool Targets::Applied(const LiveModel& live, const std::function<void()>& publis
     if (current) {
       publish();
       target->status = {
-          target->status.want, TargetState::kApplied, {}, {}, 0, false, live.size, false};
+          target->status.want, TargetState::kApplied, {}, {}, 0, false, live.size, false, false};
     }
   }
   Changed();
@@ -183,7 +185,7 @@ void Targets::Stored(const LiveModel& live) {
     if (target != nullptr && SameWish(target->status.want, live)) {
       const bool asked = target->status.demanded;
       target->status = {
-          target->status.want, TargetState::kStored, {}, {}, 0, false, live.size, false};
+          target->status.want, TargetState::kStored, {}, {}, 0, false, live.size, false, false};
       // Asked for while it was being stored.
       if (asked) target->status.state = TargetState::kWaiting;
       target->status.demanded = asked;

@@ -34,6 +34,7 @@ struct TargetStatus {
   bool gave_up = false;   // no further tries until `want` changes
   uint64_t done = 0;      // bytes
   bool demanded = false;  // somebody waits for it: what nobody uses may be evicted for it
+  bool staging = false;   // while it is loaded: on its way from the host to the device
 };
 
 // What the node should hold: set by the follower from `live` and the watch feed, worked off by
@@ -60,7 +61,7 @@ class Targets {
 
   // Waits for a target that is due and marks it as loading. nullopt once stopped.
   std::optional<LiveModel> Take(const std::stop_token& stop);
-  void Progress(const LiveModel& live, uint64_t done);
+  void Progress(const LiveModel& live, uint64_t done, bool staging = false);
   // The loaded target is published by `publish` and counts as applied, unless the wish has changed
   // meanwhile: then `publish` is not called and false returned.
   bool Applied(const LiveModel& live, const std::function<void()>& publish);

@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(Tiles<kDim>::kBlock) Forward(ops::AttentionArg
 
 void Attention(Context& context, const ops::AttentionArgs& args) {
   const ops::AttentionShape& s = args.shape;
-  WithDim(context, "Attention", s, [&](auto dim) {
+  WithDim(context, "Attention", s.head_dim, [&](auto dim) {
     constexpr int kDim = decltype(dim)::value;
     const int64_t blocks = (s.tokens + Tiles<kDim>::kOwners - 1) / Tiles<kDim>::kOwners;
     context.Launch("Attention", blocks * s.heads * s.batch, Tiles<kDim>::kBlock, Forward<kDim>,

@@ -119,12 +119,12 @@ struct Running {
   }
 };
 
-// Calls use(integral constant) with the padded size of the shape's vectors.
+// Calls use(integral constant) with the padded size of vectors of `head_dim`.
 template <class Use>
-void WithDim(Context& context, const char* what, const ops::AttentionShape& s, Use use) {
-  if (s.head_dim > kMostHeadDim) return context.Fail(std::string(what) + ": head_dim over 256");
-  if (s.head_dim <= 64) return use(std::integral_constant<int, 64>());
-  if (s.head_dim <= 128) return use(std::integral_constant<int, 128>());
+void WithDim(Context& context, const char* what, int64_t head_dim, Use use) {
+  if (head_dim > kMostHeadDim) return context.Fail(std::string(what) + ": head_dim over 256");
+  if (head_dim <= 64) return use(std::integral_constant<int, 64>());
+  if (head_dim <= 128) return use(std::integral_constant<int, 128>());
   use(std::integral_constant<int, 256>());
 }
 

@@ -123,7 +123,7 @@ void AttentionBackward(Context& context, const ops::AttentionBackwardArgs& args)
       static_cast<float*>(context.Scratch(static_cast<size_t>(rows) * 2 * sizeof(float)));
   if (stats.log_sum == nullptr) return;
   stats.d = stats.log_sum + rows;
-  WithDim(context, "AttentionBackward", s, [&](auto dim) {
+  WithDim(context, "AttentionBackward", s.head_dim, [&](auto dim) {
     constexpr int kDim = decltype(dim)::value;
     const int64_t blocks = (s.tokens + Tiles<kDim>::kOwners - 1) / Tiles<kDim>::kOwners;
     context.Launch("AttentionBackward", blocks * s.heads * s.batch, Tiles<kDim>::kBlock,

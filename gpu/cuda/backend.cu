@@ -4,14 +4,15 @@
 #include "gpu/cuda/delta_ops.cuh"
 #include "gpu/cuda/matmul.cuh"
 #include "gpu/cuda/ops.cuh"
+#include "gpu/cuda/serve_ops.cuh"
 #include "gpu/cuda/stage.cuh"
 
 namespace signum::cuda {
 namespace {
 
-// Backend and DeltaOps on one device. Each call makes the device the calling thread's first: the
-// one thread that calls need not be the one that opened it.
-class CudaBackend final : public ops::Backend, public ops::DeltaOps {
+// Backend, DeltaOps and ServeOps on one device. Each call makes the device the calling thread's
+// first: the one thread that calls need not be the one that opened it.
+class CudaBackend final : public ops::Backend, public ops::DeltaOps, public ops::ServeOps {
  public:
   CudaBackend(std::unique_ptr<Context> context, bool tf32)
       : context_(std::move(context)), matmuls_(*context_, tf32), stage_(*context_) {}
@@ -31,7 +32,7 @@ class CudaBackend final : public ops::Backend, public ops::DeltaOps {
     cudaGetLastError();  // too little memory is an answer, not an error
     return nullptr;
   }
-  // After the ops that still use the memory.
+  // After the ops that still use the memory; from any thread, so it leaves the context alone.
   void Free(void* memory) noexcept override {
     cudaSetDevice(context_->device());
     cudaStreamSynchronize(context_->stream());
@@ -96,6 +97,22 @@ class CudaBackend final : public ops::Backend, public ops::DeltaOps {
   bool StageUpload(void* device, size_t bytes, const ops::FillStage& fill) override {
     Ready();
     return stage_.Upload(device, bytes, fill);
+  }
+
+  void PagedAttention(const ops::PagedAttentionArgs& args) override {
+    cuda::PagedAttention(Ready(), args);
+  }
+  void ScatterRows(const ops::ScatterRowsArgs& args) override { cuda::ScatterRows(Ready(), args); }
+  void ScatterColumns(const ops::ScatterColumnsArgs& args) override {
+    cuda::ScatterColumns(Ready(), args);
+  }
+  // As Free it touches nothing of the context's that changes.
+  ops::DeviceMemory Memory() const override {
+    size_t free = 0;
+    size_t total = 0;
+    cudaSetDevice(context_->device());
+    if (cudaMemGetInfo(&free, &total) != cudaSuccess) return {};
+    return {total, free};
   }
 
  private:

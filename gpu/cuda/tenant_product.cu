@@ -117,6 +117,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int r = 0; r < kRows; ++r) LoadWeights<kType>(args, first_row + r, column, w[r]);
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
+      if (first_b + b >= args.m) continue;  // the whole block alike
       float x[kOctet];
       float scaled[kOctet];
       Read(shared.x[b], x);
@@ -133,13 +134,14 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();  // the planes, where there are no columns at all
 #pragma unroll
   for (int b = 0; b < kBatch; ++b) {
+    if (first_b + b >= args.m) continue;
+    const Plane& plane = shared.planes[b];
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
-      const float from_base = WarpSum(base[r][b]);
-      const float from_delta = WarpSum(delta[r][b]);
+      const float from_base = args.base == nullptr ? 0.0F : WarpSum(base[r][b]);
+      const float from_delta = plane.sign == nullptr ? 0.0F : WarpSum(delta[r][b]);
       const int64_t row = first_row + r;
-      if (LaneOf() != 0 || row >= args.rows || first_b + b >= args.m) continue;
-      const Plane& plane = shared.planes[b];
+      if (LaneOf() != 0 || row >= args.rows) continue;
       const float scale = plane.sign == nullptr ? 0.0F : plane.row[plane.one_row_scale ? 0 : row];
       float* y = args.y + (first_b + b) * args.rows + row;
       const float before = args.base == nullptr ? *y : from_base;

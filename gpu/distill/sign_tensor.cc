@@ -11,8 +11,8 @@ namespace {
 class Opener {
  public:
   Opener(ops::Backend& backend, const DeltaReader& delta, const TensorInfo& info,
-         std::vector<float>& scales)
-      : backend_(backend), delta_(delta), info_(info), scales_(scales) {}
+         std::vector<float>& scales, const DeviceImage* image)
+      : backend_(backend), delta_(delta), info_(info), scales_(scales), image_(image) {}
 
   Result<SignTensor> Run(const CheckpointSource& base) {
     SIGNUM_TRY(OpenBase(base));
@@ -69,7 +69,7 @@ class Opener {
     } else {
       const auto rows = static_cast<uint64_t>(out_.sign_row_count());
       SIGNUM_TRY(CheckPart(bytes->size() == rows * RowBytes(), info_, "its sign"));
-      SIGNUM_ASSIGN(plane.sign, LoadBytes(backend_, bytes, 0, bytes->size()));
+      SIGNUM_ASSIGN(plane.sign, LoadBytes(backend_, bytes, 0, bytes->size(), image_));
     }
     SIGNUM_ASSIGN(plane.row, Scale(from.row_scale != nullptr ? from.row_scale : from.scale));
     SIGNUM_ASSIGN(plane.col, Scale(from.col_scale));
@@ -85,7 +85,8 @@ class Opener {
   Result<void> OpenSparse(const ByteSource& packed, TensorPlane& plane) {
     const SafetensorsEntry* mask = parts_.mask;
     SIGNUM_TRY(CheckPart(mask != nullptr, info_, "its mask"));
-    SIGNUM_ASSIGN(const auto bits, ReadValues<uint8_t>(*delta_.OpenPart(*mask)));
+    const auto mask_bytes = delta_.OpenPart(*mask);
+    SIGNUM_ASSIGN(const auto bits, ReadValues<uint8_t>(*mask_bytes));
     const auto rows = static_cast<uint64_t>(out_.shape.rows);
     SIGNUM_TRY(CheckPart(bits.size() == rows * RowBytes(), info_, "its mask"));
     SIGNUM_TRY(CheckPart(kernels::CountBits(bits.data(), bits.size() * 8) <= packed.size() * 8,
@@ -97,7 +98,7 @@ class Opener {
       at = kernels::ScatterBits(signs.data(), at, bits.data() + r * RowBytes(), info_.shape[1],
                                 spread.data() + r * RowBytes());
     }
-    SIGNUM_ASSIGN(plane.mask, UploadValues(backend_, bits));
+    SIGNUM_ASSIGN(plane.mask, LoadBytes(backend_, mask_bytes, 0, bits.size(), image_));
     SIGNUM_ASSIGN(plane.sign, UploadValues(backend_, spread));
     return {};
   }
@@ -117,6 +118,7 @@ class Opener {
   const DeltaReader& delta_;
   const TensorInfo& info_;
   std::vector<float>& scales_;
+  const DeviceImage* const image_;
   WeightPlanes parts_;
   SignTensor out_;
 };
@@ -129,8 +131,8 @@ bool HasSigns(Codec codec) {
 
 Result<SignTensor> OpenSignTensor(ops::Backend& backend, const DeltaReader& delta,
                                   const TensorInfo& info, const CheckpointSource& base,
-                                  std::vector<float>& scales) {
-  return Opener(backend, delta, info, scales).Run(base);
+                                  std::vector<float>& scales, const DeviceImage* image) {
+  return Opener(backend, delta, info, scales, image).Run(base);
 }
 
 }  // namespace signum

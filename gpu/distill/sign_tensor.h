@@ -42,11 +42,11 @@ struct SignTensor {
   }
 };
 
-// Reads a weight's parts. The scales are appended to `scales`, and the vectors say where. Errc as
-// Rebuilder's for parts that do not fit the weight.
+// Reads a weight's parts, signs out of `image` where it has the delta file. The scales are appended
+// to `scales`, and the vectors say where. Errc as Rebuilder's for parts that do not fit the weight.
 Result<SignTensor> OpenSignTensor(ops::Backend& backend, const DeltaReader& delta,
                                   const TensorInfo& info, const CheckpointSource& base,
-                                  std::vector<float>& scales);
+                                  std::vector<float>& scales, const DeviceImage* image = nullptr);
 
 // Whether a codec stores signs and scales, which OpenSignTensor reads.
 bool HasSigns(Codec codec);

@@ -22,8 +22,8 @@ Result<void> Student::Open() {
                   "the delta has no codec for tensor '" + Printable(info.name) + "'");
     }
     if (!HasSigns(codec->second)) continue;
-    SIGNUM_ASSIGN(SignTensor tensor,
-                  OpenSignTensor(backend_, *sources_.delta, info, *sources_.base, scales));
+    SIGNUM_ASSIGN(SignTensor tensor, OpenSignTensor(backend_, *sources_.delta, info, *sources_.base,
+                                                    scales, sources_.image.get()));
     tensors_.emplace(info.name, std::move(tensor));
   }
   SIGNUM_ASSIGN(scales_, MakeBuffer<float>(backend_, static_cast<int64_t>(scales.size())));

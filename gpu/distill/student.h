@@ -20,6 +20,8 @@ class Student final : public WeightSource {
     std::shared_ptr<const CheckpointSource> fine;  // names, dtypes and shapes alone
     std::shared_ptr<const DeltaReader> delta;
     std::shared_ptr<const Rebuilder> rebuilder;
+    // Of the delta file, where the backend has one.
+    std::shared_ptr<const DeviceImage> image = nullptr;
   };
   static Result<std::shared_ptr<Student>> Create(ops::Backend& backend, Sources sources);
 

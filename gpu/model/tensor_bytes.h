@@ -13,10 +13,18 @@ struct DeviceBytes {
   std::shared_ptr<const void> owner;
 };
 
+// The same bytes in the host's memory and in a backend's, so that what is a view of the one need
+// not be copied to the other.
+struct DeviceImage {
+  ConstBytes host;
+  DeviceBytes device;
+};
+
 // `size` bytes of a source from `offset` on: in place where the source is mapped and the backend's
-// memory is the host's, else a copy in the backend's memory (Errc::kExhausted device_memory).
+// memory is the host's, or the source is a part of `image`; else a copy in the backend's memory
+// (Errc::kExhausted device_memory).
 Result<DeviceBytes> LoadBytes(ops::Backend& backend, std::shared_ptr<const ByteSource> source,
-                              uint64_t offset, uint64_t size);
+                              uint64_t offset, uint64_t size, const DeviceImage* image = nullptr);
 
 // Host values copied to the backend's memory.
 template <class T>

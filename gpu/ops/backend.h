@@ -31,12 +31,12 @@ class Backend {
   // Whether the backend's memory is the host's, so that host pointers serve in place.
   virtual bool host_memory() const = 0;
   // Whether ops may be called from several threads at once, each on rows of its own. Where not, all
-  // calls come from one thread, and a call may return before its work is done.
+  // calls but Free come from one thread at a time, and one may return before its work is done.
   virtual bool concurrent() const = 0;
 
   // `bytes` aligned to 256; null where there is not enough memory.
   virtual void* Allocate(size_t bytes) = 0;
-  virtual void Free(void* memory) noexcept = 0;
+  virtual void Free(void* memory) noexcept = 0;  // any thread; no other backend may be using it
   // Both return when the host side may be used again, after all ops before them.
   virtual void Upload(const void* host, void* device, size_t bytes) = 0;
   virtual void Download(const void* device, void* host, size_t bytes) = 0;

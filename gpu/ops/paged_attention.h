@@ -7,8 +7,8 @@ namespace signum::ops {
 class Crew;
 
 // Causal attention of single tokens over a cache in blocks. A row is one token of some sequence; it
-// sees the first lengths[r] tokens of the sequence (itself the last of them), whose keys and values
-// lie in the blocks that the sequence's table lists, `block_tokens` each:
+// sees the first lengths[r] tokens of the sequence (itself the last of them, so one at least),
+// whose keys and values lie in the blocks that the sequence's table lists, `block_tokens` each:
 //   token j of row r is at slot  tables[row_tables[r] · table_stride + j / block_tokens] ·
 //                                block_tokens + j % block_tokens
 // of k and v [slots, kv_heads · head_dim]. q, out [rows, heads · head_dim]; heads, grouping, window
@@ -39,7 +39,7 @@ struct ScatterRowsArgs {
 void ScatterRows(const ScatterRowsArgs& args);
 
 // to[r, columns[i]] (+)= from[r, i] for i < count: outputs of the rows of a weight that a delta
-// lists. to [rows, to_columns].
+// lists, none of them twice. to [rows, to_columns].
 struct ScatterColumnsArgs {
   const float* from = nullptr;
   const int32_t* columns = nullptr;

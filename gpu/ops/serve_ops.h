@@ -5,6 +5,11 @@
 
 namespace signum::ops {
 
+// Of a device with memory of its own, bytes; zeros where that is the host's.
+struct DeviceMemory {
+  uint64_t total = 0, free = 0;
+};
+
 // What serving needs beside Backend and DeltaOps, with their memory, order and errors: the cache of
 // keys and values in blocks.
 class ServeOps {
@@ -14,6 +19,7 @@ class ServeOps {
   virtual void PagedAttention(const PagedAttentionArgs& args) = 0;
   virtual void ScatterRows(const ScatterRowsArgs& args) = 0;
   virtual void ScatterColumns(const ScatterColumnsArgs& args) = 0;
+  virtual DeviceMemory Memory() const = 0;  // any thread
 };
 
 // The serving ops of `backend`, which owns them; null where it has none.

@@ -11,11 +11,18 @@
 namespace signum::ops {
 namespace {
 
+// Null where row b has none.
+const SignPlane* PlaneOf(const TenantProductArgs& args, int64_t b) {
+  const SignPlane* plane = args.tenants[b] < 0 ? nullptr : args.deltas + args.tenants[b];
+  return plane == nullptr || plane->sign == nullptr ? nullptr : plane;
+}
+
 // Each row of x times its tenant's column scales, once for all outputs.
 std::vector<float> ScaleColumns(const TenantProductArgs& args) {
   std::vector<float> out(args.x, args.x + args.m * args.columns);
   for (int64_t b = 0; b < args.m; ++b) {
-    const float* col = args.tenants[b] < 0 ? nullptr : args.deltas[args.tenants[b]].col;
+    const SignPlane* plane = PlaneOf(args, b);
+    const float* col = plane == nullptr ? nullptr : plane->col;
     if (col == nullptr) continue;
     float* row = out.data() + b * args.columns;
     for (int64_t j = 0; j < args.columns; ++j) row[j] *= col[j];
@@ -40,8 +47,9 @@ void AddSigns(const TenantProductArgs& args, const float* x, int64_t first, int6
     const int32_t tenant = args.tenants[b];
     int64_t end = b + 1;
     while (end < args.m && args.tenants[end] == tenant) ++end;
-    if (tenant >= 0) {
-      SignRows({From(args.deltas[tenant], first, args.columns), x + b * args.columns,
+    const SignPlane* plane = PlaneOf(args, b);
+    if (plane != nullptr) {
+      SignRows({From(*plane, first, args.columns), x + b * args.columns,
                 args.y + b * args.rows + first, end - b, count, args.columns, args.columns,
                 args.rows});
     }

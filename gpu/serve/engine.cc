@@ -4,23 +4,42 @@ namespace signum {
 
 using ops::Buffer;
 
-ServeEngine::ServeEngine(std::shared_ptr<const BaseWeights> base, ops::ServeOps& serve,
-                         const ServeEngineOptions& options)
+namespace {
+
+// Neighbours that `same` finds alike, as one.
+template <class Same>
+std::vector<TenantRun> Joined(const std::vector<TenantRun>& runs, Same same) {
+  std::vector<TenantRun> out;
+  for (const TenantRun& run : runs) {
+    if (!out.empty() && same(*out.back().weights, *run.weights)) {
+      out.back().count += run.count;
+    } else {
+      out.push_back(run);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+ServeEngine::ServeEngine(std::shared_ptr<const BaseWeights> base, ops::Backend& backend,
+                         ops::ServeOps& serve, const ServeEngineOptions& options)
     : base_(std::move(base)),
-      backend_(base_->backend()),
+      backend_(backend),
       serve_(serve),
       options_(options),
       config_(base_->config()),
       linear_(backend_, serve_) {}
 
 Result<std::unique_ptr<ServeEngine>> ServeEngine::Create(std::shared_ptr<const BaseWeights> base,
-                                                         const ServeEngineOptions& options) {
-  ops::ServeOps* serve = ops::ServeOpsOf(base->backend());
+                                                         const ServeEngineOptions& options,
+                                                         ops::Backend& backend) {
+  ops::ServeOps* serve = ops::ServeOpsOf(backend);
   if (serve == nullptr) {
     return Fail(Errc::kUnavailable, "unsupported_device",
-                base->backend().name() + " cannot serve: its module has no ops for it");
+                backend.name() + " cannot serve: its module has no ops for it");
   }
-  std::unique_ptr<ServeEngine> engine(new ServeEngine(std::move(base), *serve, options));
+  std::unique_ptr<ServeEngine> engine(new ServeEngine(std::move(base), backend, *serve, options));
   SIGNUM_TRY(engine->Allocate());
   return engine;
 }
@@ -64,6 +83,7 @@ ServeEngine::Batch ServeEngine::Lay(std::span<const SequenceStep> steps) const {
     batch.tables.resize((s + 1) * static_cast<size_t>(batch.table_stride));
     for (int64_t i = 0; i < count; ++i) {
       const int64_t position = step.position + i;
+      batch.tokens.push_back(step.tokens[static_cast<size_t>(i)]);
       const int32_t block = step.blocks[static_cast<size_t>(position / options_.block_tokens)];
       batch.positions.push_back(static_cast<int32_t>(position));
       batch.lengths.push_back(static_cast<int32_t>(position + 1));
@@ -77,29 +97,34 @@ ServeEngine::Batch ServeEngine::Lay(std::span<const SequenceStep> steps) const {
   return batch;
 }
 
-template <class T>
-Result<void> ServeEngine::Put(const std::vector<T>& values, Buffer<T>& to) {
-  if (to.size() < values.size()) {
-    SIGNUM_ASSIGN(to, MakeBuffer<T>(backend_, static_cast<int64_t>(values.size()) * 2));
-  }
-  backend_.Upload(values.data(), to.data(), values.size() * sizeof(T));
-  return {};
-}
-
+// All in one piece: a transfer to a device costs more than its bytes.
 Result<void> ServeEngine::Upload(const Batch& batch) {
-  SIGNUM_TRY(Put(batch.positions, device_.positions));
-  SIGNUM_TRY(Put(batch.lengths, device_.lengths));
-  SIGNUM_TRY(Put(batch.row_tables, device_.row_tables));
-  SIGNUM_TRY(Put(batch.slots, device_.slots));
-  SIGNUM_TRY(Put(batch.tables, device_.tables));
-  return Put(batch.wanted, device_.wanted);
+  std::vector<int32_t> all;
+  const std::pair<const std::vector<int32_t>&, const int32_t*&> lists[] = {
+      {batch.tokens, device_.tokens},   {batch.positions, device_.positions},
+      {batch.lengths, device_.lengths}, {batch.row_tables, device_.row_tables},
+      {batch.slots, device_.slots},     {batch.tables, device_.tables},
+      {batch.wanted, device_.wanted}};
+  for (const auto& [values, at] : lists) all.insert(all.end(), values.begin(), values.end());
+  if (numbers_.size() < all.size()) {
+    SIGNUM_ASSIGN(numbers_, MakeBuffer<int32_t>(backend_, static_cast<int64_t>(all.size()) * 2));
+  }
+  backend_.Upload(all.data(), numbers_.data(), all.size() * sizeof(int32_t));
+  const int32_t* next = numbers_.data();
+  for (const auto& [values, at] : lists) {
+    at = next;
+    next += values.size();
+  }
+  return linear_.Begin(batch.runs, batch.wanted_runs);
 }
 
 Result<void> ServeEngine::Embed(std::span<const SequenceStep> steps) {
   float* to = x_.data();
+  const int32_t* tokens = device_.tokens;
   for (const SequenceStep& step : steps) {
-    SIGNUM_TRY(step.weights->Embed({step.tokens.begin(), step.tokens.end()}, to));
+    SIGNUM_TRY(step.weights->Embed(backend_, step.tokens, tokens, to));
     to += static_cast<int64_t>(step.tokens.size()) * config_.hidden;
+    tokens += step.tokens.size();
   }
   return {};
 }
@@ -110,10 +135,11 @@ Result<void> ServeEngine::Project(const Batch& batch, int64_t layer, LinearKind 
                                   const float* x, float* y) {
   const LinearShape shape = ShapeOf(config_, kind);
   std::vector<BatchLinear::Part> parts;
-  for (const TenantRun& run : batch.runs) {
-    parts.push_back({run, &run.weights->weight(layer, kind), y + run.first * shape.rows});
+  for (size_t r = 0; r < batch.runs.size(); ++r) {
+    parts.push_back({r, y + batch.runs[r].first * shape.rows});
   }
-  SIGNUM_TRY(linear_.Apply(parts, x, shape.columns));
+  const size_t weight = static_cast<size_t>(layer) * kLinears + static_cast<size_t>(kind);
+  SIGNUM_TRY(linear_.Apply(BatchLinear::Rows::kAll, weight, parts, x, shape.columns));
   for (const TenantRun& run : batch.runs) {
     const auto& vectors = run.weights->vectors().layers[static_cast<size_t>(layer)];
     const Buffer<float>& bias = vectors.bias[static_cast<size_t>(kind)];
@@ -123,41 +149,46 @@ Result<void> ServeEngine::Project(const Batch& batch, int64_t layer, LinearKind 
   return {};
 }
 
-void ServeEngine::TurnHeads(const TenantRun& run, int64_t layer) {
+// The norms of a run's heads, where its model has them.
+void ServeEngine::NormHeads(const TenantRun& run, int64_t layer) {
   const auto& vectors = run.weights->vectors().layers[static_cast<size_t>(layer)];
-  const LlamaConfig& config = run.weights->config();
-  const auto turn = [&](const Buffer<float>& x, const Buffer<float>& raw,
-                        const Buffer<float>& inverse, const Buffer<float>& norm, int64_t heads) {
-    const int64_t at = run.first * heads * config.head_dim;
-    if (config.qk_norm) {
-      backend_.RmsNorm({raw.data() + at, norm.data(), x.data() + at,
-                        inverse.data() + run.first * heads, run.count * heads, config.head_dim,
-                        config.norm_eps});
-    }
-    ops::RopeArgs args;
-    args.x = x.data() + at;
-    args.cos = run.weights->rope().cos.data();
-    args.sin = run.weights->rope().sin.data();
-    args.rows = run.count;
-    args.heads = heads;
-    args.head_dim = config.head_dim;
-    args.positions = device_.positions.data() + run.first;
-    backend_.Rope(args);
+  const auto norm = [&](const Buffer<float>& x, const Buffer<float>& raw,
+                        const Buffer<float>& inverse, const Buffer<float>& weight, int64_t heads) {
+    const int64_t at = run.first * heads * config_.head_dim;
+    backend_.RmsNorm({raw.data() + at, weight.data(), x.data() + at,
+                      inverse.data() + run.first * heads, run.count * heads, config_.head_dim,
+                      run.weights->config().norm_eps});
   };
-  turn(acts_.q, acts_.q_raw, acts_.q_inverse, vectors.q_norm, config.heads);
-  turn(acts_.k, acts_.k_raw, acts_.k_inverse, vectors.k_norm, config.kv_heads);
+  norm(acts_.q, acts_.q_raw, acts_.q_inverse, vectors.q_norm, config_.heads);
+  norm(acts_.k, acts_.k_raw, acts_.k_inverse, vectors.k_norm, config_.kv_heads);
 }
 
-void ServeEngine::AttendRun(const Batch& batch, const TenantRun& run, int64_t layer) {
+void ServeEngine::TurnHeads(const TenantRun& rows) {
+  const auto turn = [&](const Buffer<float>& x, int64_t heads) {
+    ops::RopeArgs args;
+    args.x = x.data() + rows.first * heads * config_.head_dim;
+    args.cos = rows.weights->rope().cos.data();
+    args.sin = rows.weights->rope().sin.data();
+    args.rows = rows.count;
+    args.heads = heads;
+    args.head_dim = config_.head_dim;
+    args.positions = device_.positions + rows.first;
+    backend_.Rope(args);
+  };
+  turn(acts_.q, config_.heads);
+  turn(acts_.k, config_.kv_heads);
+}
+
+void ServeEngine::AttendRows(const Batch& batch, const TenantRun& run, int64_t layer) {
   const LayerCache& cache = caches_[static_cast<size_t>(layer)];
   ops::PagedAttentionArgs args;
   args.q = acts_.q.data() + run.first * config_.q_size();
   args.k = cache.k.data();
   args.v = cache.v.data();
   args.out = acts_.attended.data() + run.first * config_.q_size();
-  args.tables = device_.tables.data();
-  args.row_tables = device_.row_tables.data() + run.first;
-  args.lengths = device_.lengths.data() + run.first;
+  args.tables = device_.tables;
+  args.row_tables = device_.row_tables + run.first;
+  args.lengths = device_.lengths + run.first;
   args.rows = run.count;
   args.table_stride = batch.table_stride;
   args.block_tokens = options_.block_tokens;
@@ -174,12 +205,22 @@ Result<void> ServeEngine::Attend(const Batch& batch, int64_t layer) {
   SIGNUM_TRY(Project(batch, layer, LinearKind::kQ, normed, (norm ? acts_.q_raw : acts_.q).data()));
   SIGNUM_TRY(Project(batch, layer, LinearKind::kK, normed, (norm ? acts_.k_raw : acts_.k).data()));
   SIGNUM_TRY(Project(batch, layer, LinearKind::kV, normed, acts_.v.data()));
-  for (const TenantRun& run : batch.runs) TurnHeads(run, layer);
+  for (const TenantRun& run : batch.runs) {
+    if (norm) NormHeads(run, layer);
+  }
+  const auto same_rope = [](const TenantWeights& a, const TenantWeights& b) {
+    return &a.rope() == &b.rope();
+  };
+  for (const TenantRun& rows : Joined(batch.runs, same_rope)) TurnHeads(rows);
   const LayerCache& cache = caches_[static_cast<size_t>(layer)];
   const int64_t width = config_.kv_size();
-  serve_.ScatterRows({acts_.k.data(), device_.slots.data(), cache.k.data(), batch.rows, width});
-  serve_.ScatterRows({acts_.v.data(), device_.slots.data(), cache.v.data(), batch.rows, width});
-  for (const TenantRun& run : batch.runs) AttendRun(batch, run, layer);
+  serve_.ScatterRows({acts_.k.data(), device_.slots, cache.k.data(), batch.rows, width});
+  serve_.ScatterRows({acts_.v.data(), device_.slots, cache.v.data(), batch.rows, width});
+  const auto same_window = [&](const TenantWeights& a, const TenantWeights& b) {
+    const auto l = static_cast<size_t>(layer);
+    return a.config().windows[l] == b.config().windows[l];
+  };
+  for (const TenantRun& rows : Joined(batch.runs, same_window)) AttendRows(batch, rows, layer);
   return Project(batch, layer, LinearKind::kO, acts_.attended.data(), acts_.middle.data());
 }
 
@@ -213,7 +254,7 @@ Result<void> ServeEngine::RunLayer(const Batch& batch, int64_t layer) {
 Result<std::vector<std::span<const float>>> ServeEngine::Head(const Batch& batch) {
   if (batch.wanted.empty()) return std::vector<std::span<const float>>{};
   const int64_t hidden = config_.hidden;
-  backend_.GatherRows({kernels::Element::kF32, x_.data(), device_.wanted.data(), last_.data(),
+  backend_.GatherRows({kernels::Element::kF32, x_.data(), device_.wanted, last_.data(),
                        static_cast<int64_t>(batch.wanted.size()), hidden});
   int64_t size = 0;
   for (const TenantRun& run : batch.wanted_runs) size += run.count * run.weights->vocabulary();
@@ -222,15 +263,17 @@ Result<std::vector<std::span<const float>>> ServeEngine::Head(const Batch& batch
   }
   std::vector<BatchLinear::Part> parts;
   float* to = logits_.data();
-  for (const TenantRun& run : batch.wanted_runs) {
+  for (size_t r = 0; r < batch.wanted_runs.size(); ++r) {
+    const TenantRun& run = batch.wanted_runs[r];
     if (run.count == 0) continue;
     float* at = last_.data() + run.first * hidden;
     backend_.RmsNorm({at, run.weights->vectors().final_norm.data(), at, acts_.inverse.data(),
                       run.count, hidden, run.weights->config().norm_eps});
-    parts.push_back({run, &run.weights->head(), to});
+    parts.push_back({r, to});
     to += run.count * run.weights->vocabulary();
   }
-  SIGNUM_TRY(linear_.Apply(parts, last_.data(), hidden));
+  const size_t head = batch.runs[0].weights->weights() - 1;
+  SIGNUM_TRY(linear_.Apply(BatchLinear::Rows::kWanted, head, parts, last_.data(), hidden));
   const float* from = logits_.data();
   if (!backend_.host_memory()) {
     host_logits_.resize(static_cast<size_t>(size));
@@ -246,6 +289,14 @@ Result<std::vector<std::span<const float>>> ServeEngine::Head(const Batch& batch
   return out;
 }
 
+Result<std::vector<std::span<const float>>> ServeEngine::Run(std::span<const SequenceStep> steps,
+                                                             const Batch& batch) {
+  SIGNUM_TRY(Upload(batch));
+  SIGNUM_TRY(Embed(steps));
+  for (int64_t l = 0; l < config_.layers; ++l) SIGNUM_TRY(RunLayer(batch, l));
+  return Head(batch);
+}
+
 Result<std::vector<std::span<const float>>> ServeEngine::Step(std::span<const SequenceStep> steps) {
   const Batch batch = Lay(steps);
   if (batch.rows > options_.step_rows) {
@@ -253,11 +304,10 @@ Result<std::vector<std::span<const float>>> ServeEngine::Step(std::span<const Se
                 std::to_string(batch.rows) + " rows in a step of at most " +
                     std::to_string(options_.step_rows));
   }
-  SIGNUM_TRY(Upload(batch));
-  SIGNUM_TRY(Embed(steps));
-  for (int64_t l = 0; l < config_.layers; ++l) SIGNUM_TRY(RunLayer(batch, l));
-  auto logits = Head(batch);
-  SIGNUM_TRY(CheckBackend(backend_));
+  auto logits = Run(steps, batch);
+  // Waits, whatever came of it: who holds the weights may let them go now.
+  const Result<void> ran = CheckBackend(backend_);
+  if (logits && !ran) return ran.error();
   return logits;
 }
 

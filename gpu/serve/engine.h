@@ -31,13 +31,16 @@ struct SequenceStep {
 // One thread at a time.
 class ServeEngine {
  public:
-  // Errc::kExhausted device_memory; kUnavailable unsupported_device where the backend has no
-  // serving ops.
+  // `backend` computes, and outlives the engine: the base's own, or another of the same memory,
+  // whose calls are the engine's alone while the base's thread loads more. Errc::kExhausted
+  // device_memory; kUnavailable unsupported_device where the backend has no serving ops.
   static Result<std::unique_ptr<ServeEngine>> Create(std::shared_ptr<const BaseWeights> base,
-                                                     const ServeEngineOptions& options);
+                                                     const ServeEngineOptions& options,
+                                                     ops::Backend& backend);
 
   // Sequences of the same weights must be neighbours. Returns the logits wanted, a row of the
-  // tenant's vocabulary for each token, in order; valid until the next step.
+  // tenant's vocabulary for each token, in order; valid until the next step. When it returns, with
+  // an error too, nothing runs any more that reads the steps' weights.
   Result<std::vector<std::span<const float>>> Step(std::span<const SequenceStep> steps);
 
   const BaseWeights& base() const { return *base_; }
@@ -49,31 +52,33 @@ class ServeEngine {
   // The rows of a step, as the ops want them.
   struct Batch {
     std::vector<TenantRun> runs;
-    std::vector<int32_t> positions, lengths, row_tables, slots, tables;
+    std::vector<int32_t> tokens, positions, lengths, row_tables, slots, tables;
     std::vector<int32_t> wanted;         // rows that logits are wanted of
     std::vector<TenantRun> wanted_runs;  // the same by run
     int64_t rows = 0, table_stride = 0;
   };
   // The same where the backend reads them.
   struct OnBackend {
-    ops::Buffer<int32_t> positions, lengths, row_tables, slots, tables, wanted;
+    const int32_t *tokens = nullptr, *positions = nullptr, *lengths = nullptr;
+    const int32_t *row_tables = nullptr, *slots = nullptr, *tables = nullptr, *wanted = nullptr;
   };
 
-  ServeEngine(std::shared_ptr<const BaseWeights> base, ops::ServeOps& serve,
+  ServeEngine(std::shared_ptr<const BaseWeights> base, ops::Backend& backend, ops::ServeOps& serve,
               const ServeEngineOptions& options);
   Result<void> Allocate();
   Batch Lay(std::span<const SequenceStep> steps) const;
   Result<void> Upload(const Batch& batch);
   Result<void> Embed(std::span<const SequenceStep> steps);
+  Result<std::vector<std::span<const float>>> Run(std::span<const SequenceStep> steps,
+                                                  const Batch& batch);
   Result<void> RunLayer(const Batch& batch, int64_t layer);
   Result<void> Attend(const Batch& batch, int64_t layer);
-  void TurnHeads(const TenantRun& run, int64_t layer);
-  void AttendRun(const Batch& batch, const TenantRun& run, int64_t layer);
+  void NormHeads(const TenantRun& run, int64_t layer);
+  void TurnHeads(const TenantRun& rows);
+  void AttendRows(const Batch& batch, const TenantRun& rows, int64_t layer);
   Result<void> Project(const Batch& batch, int64_t layer, LinearKind kind, const float* x,
                        float* y);
   Result<std::vector<std::span<const float>>> Head(const Batch& batch);
-  template <class T>
-  Result<void> Put(const std::vector<T>& values, ops::Buffer<T>& to);
 
   std::shared_ptr<const BaseWeights> base_;
   ops::Backend& backend_;
@@ -84,6 +89,7 @@ class ServeEngine {
   LayerActivations acts_;
   std::vector<LayerCache> caches_;
   ops::Buffer<float> x_, last_, logits_;
+  ops::Buffer<int32_t> numbers_;
   OnBackend device_;
   std::vector<float> host_logits_;  // where the backend's memory is not the host's
 };

@@ -44,8 +44,10 @@ Result<std::shared_ptr<const TenantWeights>> TenantWeights::OfBase(
 }
 
 Result<std::shared_ptr<const TenantWeights>> TenantWeights::Open(
-    std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta) {
+    std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta,
+    std::shared_ptr<const DeviceImage> image) {
   std::shared_ptr<TenantWeights> out(new TenantWeights(std::move(base)));
+  out->image_ = std::move(image);
   SIGNUM_TRY(out->OpenDelta(std::move(delta)));
   return std::shared_ptr<const TenantWeights>(std::move(out));
 }
@@ -56,8 +58,8 @@ Result<void> TenantWeights::OpenDelta(std::shared_ptr<const DeltaReader> delta) 
   SIGNUM_ASSIGN(rebuilder_,
                 Rebuilder::Create(sources.checkpoint, sources.digest, sources.blobs, delta_));
   SIGNUM_ASSIGN(fine_, ParseRebuilt(*rebuilder_, delta_->recipe()));
-  SIGNUM_ASSIGN(student_,
-                Student::Create(base_->backend(), {sources.checkpoint, fine_, delta_, rebuilder_}));
+  SIGNUM_ASSIGN(student_, Student::Create(base_->backend(),
+                                          {sources.checkpoint, fine_, delta_, rebuilder_, image_}));
   return Finish(fine_->config_json(), student_);
 }
 
@@ -81,6 +83,7 @@ Result<void> TenantWeights::Finish(std::string_view config_json,
   const bool tied = config_.tied_embeddings;
   SIGNUM_ASSIGN(head_, OpenWeight(tied ? kEmbeddingName : kHeadName,
                                   tied ? base_->embedding() : base_->head()));
+  SIGNUM_TRY(OpenEmbedding());
   SIGNUM_ASSIGN(vectors_, ModelVectors::Load(backend, config_, *source_));
   rope_ = base_->rope();
   if (config_.inverse_periods != base_->config().inverse_periods ||
@@ -120,13 +123,14 @@ Result<void> TenantWeights::OpenListed(const SignTensor& tensor, WeightDelta& ou
   out.listed = true;
   out.sign_rows = tensor.sign_rows;
   out.value_rows = tensor.value_rows;
-  SIGNUM_ASSIGN(out.sign_rows_device, UploadValues(backend, out.sign_rows));
+  out.sign_rows_device = tensor.sign_rows_device;
   SIGNUM_ASSIGN(out.value_rows_device, UploadValues(backend, out.value_rows));
   if (tensor.values == nullptr) return {};
   out.values.type = tensor.value_type;
   out.values.rows = static_cast<int64_t>(out.value_rows.size());
   out.values.columns = tensor.shape.columns;
-  SIGNUM_ASSIGN(out.values.bytes, LoadBytes(backend, tensor.values, 0, tensor.values->size()));
+  SIGNUM_ASSIGN(out.values.bytes,
+                LoadBytes(backend, tensor.values, 0, tensor.values->size(), image_.get()));
   return {};
 }
 
@@ -166,12 +170,9 @@ Result<DenseMatrix> TenantWeights::OwnMatrix(std::string_view name, const Tensor
                   {},
                   static_cast<int64_t>(info.shape[0]),
                   static_cast<int64_t>(info.shape[1])};
-  SIGNUM_ASSIGN(out.bytes, LoadBytes(base_->backend(), delta_->OpenPart(*part), 0, info.bytes()));
+  SIGNUM_ASSIGN(out.bytes, LoadBytes(base_->backend(), delta_->OpenPart(*part), 0, info.bytes(),
+                                     image_.get()));
   return out;
-}
-
-Result<void> TenantWeights::Embed(const std::vector<int32_t>& tokens, float* out) const {
-  return source_->Gather(kEmbeddingName, tokens, out);
 }
 
 Result<std::string> TenantWeights::File(std::string_view path) const {

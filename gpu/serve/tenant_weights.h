@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,11 +27,20 @@ struct WeightDelta {
   bool listed = false;
   int64_t rows = 0;  // of W: more than the base's where the vocabulary has grown
 
+  const int32_t* sign_rows_at() const { return RowsAt(sign_rows_device); }
+  const int32_t* value_rows_at() const { return RowsAt(value_rows_device); }
   bool plain() const { return !listed && a.rows == 0; }  // base and planes alone
+
+ private:
+  static const int32_t* RowsAt(const DeviceBytes& bytes) {
+    return reinterpret_cast<const int32_t*>(bytes.data);
+  }
 };
 
-// A tenant's model beside its base on a backend: what its rows of a batch are computed with. Signs
-// are used in place where the delta lies in the backend's memory. Immutable; holds the delta.
+// A tenant's model beside its base, in the memory of the base's backend: what its rows of a batch
+// are computed with. Signs are used in place where the delta lies in that memory (`image`, or the
+// delta itself where it is the host's). Opened on the backend's thread; then immutable, for any
+// backend of the same memory. Holds the delta.
 class TenantWeights {
  public:
   // The base itself, as a tenant without differences.
@@ -37,7 +48,8 @@ class TenantWeights {
       std::shared_ptr<const BaseWeights> base);
   // Errc::kCorrupt base_mismatch, bad_part; kUnusable unknown_architecture; kExhausted.
   static Result<std::shared_ptr<const TenantWeights>> Open(
-      std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta);
+      std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta,
+      std::shared_ptr<const DeviceImage> image = nullptr);
 
   const BaseWeights& base() const { return *base_; }
   const LlamaConfig& config() const { return config_; }
@@ -46,24 +58,35 @@ class TenantWeights {
     return layers_[static_cast<size_t>(layer)][static_cast<size_t>(kind)];
   }
   const WeightDelta& head() const { return head_; }
+  // All of them one after another: those of the layers, then the head.
+  size_t weights() const { return layers_.size() * kLinears + 1; }
+  const WeightDelta& weight(size_t i) const {
+    return i + 1 == weights() ? head_ : layers_[i / kLinears][i % kLinears];
+  }
   const ModelVectors& vectors() const { return vectors_; }
   const RopeTable& rope() const { return *rope_; }
-  // Rows of the embedding, [tokens, hidden]; the ids must be in the vocabulary.
-  Result<void> Embed(const std::vector<int32_t>& tokens, float* out) const;
+  // Rows of the embedding, [tokens, hidden], by `backend`, which has the ids in its memory too;
+  // they must be in the vocabulary.
+  Result<void> Embed(ops::Backend& backend, std::span<const int32_t> tokens,
+                     const int32_t* tokens_at, float* out) const;
   // A small file of the model, say tokenizer.model. Errc::kNotFound unknown_file.
   Result<std::string> File(std::string_view path) const;
 
  private:
   explicit TenantWeights(std::shared_ptr<const BaseWeights> base) : base_(std::move(base)) {}
   Result<void> OpenDelta(std::shared_ptr<const DeltaReader> delta);
+  Result<void> OpenEmbedding();
   Result<void> Finish(std::string_view config_json, std::shared_ptr<const WeightSource> source);
   Result<WeightDelta> OpenWeight(std::string_view name, const DenseMatrix& base);
   Result<void> OpenListed(const SignTensor& tensor, WeightDelta& out);
   Result<void> OpenLowrank(std::string_view name, WeightDelta& out);
   Result<DenseMatrix> OwnMatrix(std::string_view name, const TensorInfo& info);
 
+  const WeightDelta& embedding() const { return embedding_ ? *embedding_ : head_; }
+
   std::shared_ptr<const BaseWeights> base_;
   std::shared_ptr<const DeltaReader> delta_;
+  std::shared_ptr<const DeviceImage> image_;
   std::shared_ptr<const Rebuilder> rebuilder_;
   std::shared_ptr<const Checkpoint> fine_;
   std::shared_ptr<const Student> student_;  // null: the base itself
@@ -72,6 +95,7 @@ class TenantWeights {
   int64_t vocabulary_ = 0;
   std::vector<std::array<WeightDelta, kLinears>> layers_;
   WeightDelta head_;
+  std::optional<WeightDelta> embedding_;                 // where it is not the head's
   std::vector<std::unique_ptr<const DenseMatrix>> own_;  // weights that codec raw holds
   ModelVectors vectors_;
   std::shared_ptr<const RopeTable> rope_;

@@ -3,12 +3,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "gpu/cuda/loader.h"
 #include "gpu/ops/delta_ops.h"
+#include "gpu/ops/serve_ops.h"
 
 // usage: cuda_bench
 // Times the kernels of the CUDA module at the shapes of a 7B model on random data, beside the two
@@ -189,6 +191,49 @@ void Tenants(Backend& backend, const Ceilings& ceilings) {
   }
 }
 
+// A token each of 32 sequences of 4096 tokens, 32 heads over 8 of keys: the floor is their keys and
+// values at the copy's rate.
+void Attention(Backend& backend, const Ceilings& ceilings) {
+  PagedAttentionArgs args;
+  args.rows = 32;
+  args.heads = 32;
+  args.kv_heads = 8;
+  args.head_dim = 128;
+  args.block_tokens = 16;
+  args.table_stride = 256;
+  const int64_t tokens = args.table_stride * args.block_tokens;
+  std::vector<int32_t> tables(static_cast<size_t>(args.rows * args.table_stride));
+  std::iota(tables.begin(), tables.end(), 0);
+  std::shuffle(tables.begin(), tables.end(), std::mt19937(2));
+  std::vector<int32_t> rows(static_cast<size_t>(args.rows));
+  std::iota(rows.begin(), rows.end(), 0);
+  const std::vector<int32_t> lengths(rows.size(), static_cast<int32_t>(tokens));
+  const auto upload = [&](const std::vector<int32_t>& values) {
+    Buffer<int32_t> buffer(backend, values.size());
+    backend.Upload(values.data(), buffer.data(), values.size() * sizeof(int32_t));
+    return buffer;
+  };
+  const auto on_tables = upload(tables);
+  const auto on_rows = upload(rows);
+  const auto on_lengths = upload(lengths);
+  const auto side = static_cast<size_t>(args.rows * tokens * args.kv_heads * args.head_dim) * 4;
+  const auto k = Random(backend, side);
+  const auto v = Random(backend, side);
+  const auto width = static_cast<size_t>(args.rows * args.heads * args.head_dim) * 4;
+  const auto q = Random(backend, width);
+  const auto out = Random(backend, width);
+  args.q = Floats(q);
+  args.k = Floats(k);
+  args.v = Floats(v);
+  args.out = Floats(out);
+  args.tables = on_tables.data();
+  args.row_tables = on_rows.data();
+  args.lengths = on_lengths.data();
+  const double seconds = Seconds(backend, [&](int) { ServeOpsOf(backend)->PagedAttention(args); });
+  Print("paged attention, 32 x 4096 tokens", seconds, 2 * static_cast<double>(side), ceilings.bytes,
+        "GB/s");
+}
+
 // From host memory through the pinned buffers, beside what the same copy does in one piece.
 void Transfers(Backend& backend) {
   const size_t bytes = size_t{1} << 29;
@@ -219,6 +264,7 @@ int main() {
   const Ceilings ceilings = Measure(*backend);
   Deltas(*backend, ceilings);
   Tenants(*backend, ceilings);
+  Attention(*backend, ceilings);
   Transfers(*backend);
   return 0;
 }

@@ -46,10 +46,10 @@ def admin(registry):
 def start_node(start, tmp_path):
     """start_node(registry, tenants, via=url): a node with a token of its own for these tenants."""
 
-    def begin(registry, tenants, *options, via=None, name="node"):
+    def begin(registry, tenants, *options, via=None, name="node", env=None):
         token = Api(registry.url, registry.token).create_token("node", *tenants)
         return start(Node, via or registry.url, token, tenants, *options, name=name,
-                     folder=tmp_path / "nodes" / name)
+                     folder=tmp_path / "nodes" / name, env=env)
 
     return begin
 

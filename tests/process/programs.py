@@ -30,12 +30,13 @@ def wait_until(condition, what, timeout=PATIENCE, interval=0.02):
 class Program:
     """A running program; its output goes to `folder/name.log`."""
 
-    def __init__(self, command, folder, name):
+    def __init__(self, command, folder, name, env=None):
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / f"{name}.log"
         with open(self.log_path, "ab") as log:
             command = [str(part) for part in command]
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT,
+                                            env={**os.environ, **(env or {})})
 
     @property
     def pid(self):
@@ -92,7 +93,7 @@ class Registry(Program):
 class Node(Program):
     """A signum-node with its cache in `folder/cache`."""
 
-    def __init__(self, folder, registry_url, token, tenants, *options, name="node"):
+    def __init__(self, folder, registry_url, token, tenants, *options, name="node", env=None):
         port_file = folder / f"{name}.port"
         port_file.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ class Node(Program):
         for tenant in tenants:
             command += ["--tenant", tenant]
         command += ["--cache", folder / "cache", "--listen", "127.0.0.1:0", "--port-file", port_file]
-        super().__init__([*command, *options], folder, name)
+        super().__init__([*command, *options], folder, name, env)
         self.port = int(self.wait_for_file(port_file))
         self.url = f"http://127.0.0.1:{self.port}"
 

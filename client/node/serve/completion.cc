@@ -33,6 +33,7 @@ void Completion::PushPrompt(TokenOutput output) {
 }
 
 void Completion::Finish(FinishReason reason, std::string rest, std::optional<Error> error) {
+  request_.model.reset();  // whose weights would outlive the lease while a slow client reads
   request_.lease.Release();
   {
     const std::lock_guard lock(mutex_);

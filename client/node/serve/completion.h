@@ -62,7 +62,7 @@ class Completion {
   // ---- the scheduler's side
   void Push(TokenOutput output);
   void PushPrompt(TokenOutput output);  // of the prompt, where it is echoed
-  // Ends it: `rest` is what the text had held back. Gives the lease up.
+  // Ends it: `rest` is what the text had held back. Gives model and lease up.
   void Finish(FinishReason reason, std::string rest, std::optional<Error> error = std::nullopt);
   bool cancelled() const { return cancelled_; }
 

@@ -26,16 +26,30 @@ BaseWeights::Sources SourcesOf(const std::shared_ptr<const LocalCheckpoint>& bas
   return sources;
 }
 
-bool WorthAnotherTry(const Error& error) {
+bool NoRoomOnDevice(const Error& error) {
+  return error.reason == "device_budget" || error.reason == "device_memory" ||
+         error.reason == "slots_full";
+}
+
+// Whether it is the load that has failed, not the model that can't be served.
+bool FailsTheLoad(const Error& error) {
   return error.code == Errc::kUnavailable || error.code == Errc::kCancelled ||
-         error.reason == "disk_full";
+         error.reason == "disk_full" || error.reason == "device_mismatch" || NoRoomOnDevice(error);
 }
 
 }  // namespace
 
-Serving::Serving(ServingOptions options, const std::filesystem::path& cache_directory)
+Result<std::unique_ptr<Serving>> Serving::Create(ServingOptions options,
+                                                 const std::filesystem::path& cache_directory) {
+  SIGNUM_ASSIGN(auto device, ServingDevice::Open(options.device));
+  return std::unique_ptr<Serving>(
+      new Serving(std::move(options), std::move(device), cache_directory));
+}
+
+Serving::Serving(ServingOptions options, std::unique_ptr<ServingDevice> device,
+                 const std::filesystem::path& cache_directory)
     : options_(std::move(options)),
-      backend_(ops::MakeCpuBackend()),
+      device_(std::move(device)),
       store_(cache_directory / "bases", options_.bases) {}
 
 Serving::~Serving() { Stop(); }
@@ -45,8 +59,8 @@ void Serving::Stop() {
   for (const auto& [digest, base] : bases_) base->scheduler->Stop();
 }
 
-Result<std::unique_ptr<ServeEngine>> Serving::MakeEngine(
-    std::shared_ptr<const BaseWeights> weights) const {
+Result<std::unique_ptr<ServeEngine>> Serving::MakeEngine(std::shared_ptr<const BaseWeights> weights,
+                                                         ops::Backend& backend) const {
   ServeEngineOptions engine;
   engine.step_rows = options_.step_rows;
   const uint64_t block = ServeEngine::CacheBytesPerToken(weights->config()) *
@@ -57,7 +71,7 @@ Result<std::unique_ptr<ServeEngine>> Serving::MakeEngine(
                 "a block of the cache takes " + std::to_string(block) + " bytes, --kv-cache is " +
                     std::to_string(options_.kv_bytes));
   }
-  return ServeEngine::Create(std::move(weights), engine);
+  return ServeEngine::Create(std::move(weights), engine, backend);
 }
 
 Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(Registry& registry,
@@ -66,8 +80,12 @@ Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(Registry& registry,
   auto base = std::make_unique<Base>();
   base->name = name;
   SIGNUM_ASSIGN(base->checkpoint, store_.Obtain(registry, name, digest));
-  SIGNUM_ASSIGN(base->weights, BaseWeights::Open(*backend_, SourcesOf(base->checkpoint)));
-  SIGNUM_ASSIGN(auto engine, MakeEngine(base->weights));
+  const auto loading = device_->Loading();
+  SIGNUM_ASSIGN(base->backend, device_->OpenForEngine());
+  ops::Backend& loader = device_->loader();
+  SIGNUM_ASSIGN(base->weights, BaseWeights::Open(loader, SourcesOf(base->checkpoint)));
+  SIGNUM_ASSIGN(auto engine,
+                MakeEngine(base->weights, device_->on_host() ? loader : *base->backend));
   base->scheduler =
       std::make_unique<Scheduler>(std::move(engine), options_.scheduler, metrics_.ForBase(name));
   SIGNUM_ASSIGN(auto weights, TenantWeights::OfBase(base->weights));
@@ -96,9 +114,27 @@ Result<const Serving::Base*> Serving::LoadBase(Registry& registry, const std::st
   return opened;
 }
 
+// ---- generations
+
+Result<std::shared_ptr<const TenantWeights>> Serving::OpenWeights(const Base& base,
+                                                                  const Generation& generation) {
+  const auto loading = device_->Loading();
+  SIGNUM_ASSIGN(auto image, device_->Stage(generation));
+  return TenantWeights::Open(base.weights, generation.delta, std::move(image));
+}
+
+// Room is made without Loading(): others may be loaded meanwhile.
 Result<std::shared_ptr<const ServedModel>> Serving::MakeModel(const Base& base,
-                                                              const Generation& generation) const {
-  SIGNUM_ASSIGN(auto weights, TenantWeights::Open(base.weights, generation.delta));
+                                                              const Generation& generation,
+                                                              const Loader::MakeRoom& make_room) {
+  auto opened = OpenWeights(base, generation);
+  const auto fits = [&] {
+    return !device_->on_host() && device_->budget()->Fits(generation.live.size);
+  };
+  while (!opened && NoRoomOnDevice(opened.error()) && fits() && make_room()) {
+    opened = OpenWeights(base, generation);
+  }
+  SIGNUM_ASSIGN(auto weights, std::move(opened));
   SIGNUM_ASSIGN(auto model, MakeServedModel(std::move(weights)));
   model->name = generation.live.Name();
   model->fingerprint = generation.live.digest.Text();
@@ -106,18 +142,30 @@ Result<std::shared_ptr<const ServedModel>> Serving::MakeModel(const Base& base,
   return std::shared_ptr<const ServedModel>(std::move(model));
 }
 
-Result<void> Serving::Prepare(Registry& registry, Generation& generation) {
+// A device that is full says how full.
+Error Serving::Explained(Error error) const {
+  if (error.reason != "device_memory" || device_->on_host()) return error;
+  const ops::DeviceMemory memory = device_->Memory();
+  error.message += "; " + std::to_string(memory.free) + " of its " + std::to_string(memory.total) +
+                   " bytes are free, " + std::to_string(device_->budget()->used()) +
+                   " hold deltas (--device-memory)";
+  return error;
+}
+
+Result<void> Serving::Prepare(Registry& registry, Generation& generation,
+                              const Loader::Progress& progress, const Loader::MakeRoom& make_room) {
   const LiveModel& live = generation.live;
   const auto prepare = [&]() -> Result<std::shared_ptr<const ServedModel>> {
     SIGNUM_ASSIGN(const Base* base, LoadBase(registry, live.base, live.base_digest));
-    return MakeModel(*base, generation);
+    if (!device_->on_host()) progress(GenerationState::kStaging, live.size);
+    return MakeModel(*base, generation, make_room);
   };
   auto model = prepare();
   if (model) {
     generation.served = *std::move(model);
     return {};
   }
-  if (WorthAnotherTry(model.error())) return model.error();
+  if (FailsTheLoad(model.error())) return Explained(model.error());
   spdlog::warn("{}@{} is resident but can't be served: {} ({})", live.Name(), live.version,
                model.error().message, model.error().reason);
   generation.not_served = model.error();

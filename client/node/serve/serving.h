@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "client/node/loader.h"
 #include "client/node/residency.h"
 #include "client/node/serve/base_store.h"
+#include "client/node/serve/device.h"
 #include "client/node/serve/scheduler.h"
 #include "client/node/serve/served_model.h"
 
@@ -20,6 +22,7 @@ struct ServingOptions {
   uint64_t kv_bytes = uint64_t{1} << 30;     // of each base's cache of keys and values
   int64_t step_rows = 256;
   SchedulerOptions scheduler;
+  DeviceOptions device;
 };
 
 // The models that a node answers with: each base once, with its engine and scheduler, and beside it
@@ -27,14 +30,21 @@ struct ServingOptions {
 // that loads it. Thread-safe.
 class Serving {
  public:
-  Serving(ServingOptions options, const std::filesystem::path& cache_directory);
+  // Errors of ServingDevice::Open.
+  static Result<std::unique_ptr<Serving>> Create(ServingOptions options,
+                                                 const std::filesystem::path& cache_directory);
   ~Serving();
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;
 
   // Makes a loaded generation ready to answer: sets `served`, or says why it can't in `not_served`.
-  // An error, where it is worth trying again (registry or disk away), leaves it unready.
-  Result<void> Prepare(Registry& registry, Generation& generation);
+  // On a device it puts its file there, and asks `make_room` where there is no place for it. An
+  // error leaves it unready: where it is worth trying again (registry or disk away), or the device
+  // has no room or not the bytes that were signed.
+  Result<void> Prepare(Registry& registry, Generation& generation, const Loader::Progress& progress,
+                       const Loader::MakeRoom& make_room);
+
+  const ServingDevice& device() const { return *device_; }
 
   // The base itself, served under its name. Errc::kNotFound unknown_model.
   Result<std::shared_ptr<const ServedModel>> FindBase(const std::string& name) const;
@@ -58,19 +68,27 @@ class Serving {
   struct Base {
     std::string name;
     std::shared_ptr<const LocalCheckpoint> checkpoint;
+    std::unique_ptr<ops::Backend> backend;  // the engine's own; null on the host
     std::shared_ptr<const BaseWeights> weights;
     std::unique_ptr<Scheduler> scheduler;
     std::shared_ptr<const ServedModel> model;
   };
+  Serving(ServingOptions options, std::unique_ptr<ServingDevice> device,
+          const std::filesystem::path& cache_directory);
   Result<const Base*> LoadBase(Registry& registry, const std::string& name, const Digest& digest);
   Result<std::unique_ptr<Base>> OpenBase(Registry& registry, const std::string& name,
                                          const Digest& digest);
-  Result<std::unique_ptr<ServeEngine>> MakeEngine(std::shared_ptr<const BaseWeights> weights) const;
+  Result<std::unique_ptr<ServeEngine>> MakeEngine(std::shared_ptr<const BaseWeights> weights,
+                                                  ops::Backend& backend) const;
+  Result<std::shared_ptr<const TenantWeights>> OpenWeights(const Base& base,
+                                                           const Generation& generation);
   Result<std::shared_ptr<const ServedModel>> MakeModel(const Base& base,
-                                                       const Generation& generation) const;
+                                                       const Generation& generation,
+                                                       const Loader::MakeRoom& make_room);
+  Error Explained(Error error) const;
 
   const ServingOptions options_;
-  const std::unique_ptr<ops::Backend> backend_;
+  const std::unique_ptr<ServingDevice> device_;
   ServingMetrics metrics_;
   std::mutex loading_;  // held while a base is fetched and opened
   BaseStore store_;

@@ -193,6 +193,52 @@ TEST(ArenaTest, SlotsHaveFixedAddresses) {
   first->writable()[5] = std::byte{1};        // and it can be filled again
 }
 
+// Memory of something else than the host, which counts what is mapped.
+class OtherMemory final : public MemoryProvider {
+ public:
+  explicit OtherMemory(int& mapped) : mapped_(mapped) {}
+  Result<std::byte*> Map(uint64_t size, bool /*range*/) override {
+    ++mapped_;
+    return new std::byte[size];
+  }
+  void Unmap(std::byte* data, uint64_t /*size*/) override {
+    --mapped_;
+    delete[] data;
+  }
+  void Clear(std::byte* /*data*/, uint64_t /*size*/) override {}
+  uint64_t granule() const override { return 256; }
+  std::string reason() const override { return "other_budget"; }
+  std::string option() const override { return "--other"; }
+
+ private:
+  int& mapped_;
+};
+
+TEST(MemoryBudgetTest, OfAnotherSourceRefusesInItsWords) {
+  int mapped = 0;
+  {
+    MemoryBudget budget(1000, 0, std::make_unique<OtherMemory>(mapped));
+    std::byte* data = budget.Take(600).value();
+    EXPECT_EQ(mapped, 1);
+    EXPECT_THAT(budget.Take(500), FailsWith(Errc::kExhausted, "other_budget",
+                                            "needs 500 bytes, 400 of 1000 are free (--other)"));
+    budget.Give(data, 600);
+    EXPECT_EQ(mapped, 0);
+    EXPECT_EQ(budget.used(), 0u);
+  }
+  {
+    MemoryBudget budget(1100, 2, std::make_unique<OtherMemory>(mapped));
+    EXPECT_THAT(budget.Reserve(), Ok());
+    EXPECT_EQ(mapped, 1);
+    std::byte* data = budget.Take(512).value();
+    EXPECT_EQ(budget.Take(1).value(), data + 512);
+    EXPECT_EQ(mapped, 1);
+    EXPECT_THAT(budget.Take(513),
+                FailsWith(Errc::kExhausted, "other_budget", "has 512 (--other, --slots)"));
+  }
+  EXPECT_EQ(mapped, 0);
+}
+
 TEST(ArenaTest, IsAlignedCountedAndReadOnlyOnceSealed) {
   const auto budget = std::make_shared<MemoryBudget>(100'000);
   {

@@ -44,6 +44,18 @@ class TargetsTest : public testing::Test {
   Targets targets_{RetryPolicy{milliseconds{0}, milliseconds{1}, 3}};
 };
 
+TEST_F(TargetsTest, TellWhatIsOnItsWayToADevice) {
+  targets_.Want(Wish("chat", 1));
+  const auto taken = TakeNow();
+  targets_.Progress(*taken, 7);
+  EXPECT_FALSE(Only().staging);
+  targets_.Progress(*taken, 9, true);
+  EXPECT_TRUE(Only().staging);
+  EXPECT_EQ(Only().done, 9u);
+  targets_.Applied(*taken, [] {});
+  EXPECT_FALSE(Only().staging);
+}
+
 TEST_F(TargetsTest, HandsOutEachWishOnce) {
   targets_.Want(Wish("chat", 1));
   const auto taken = TakeNow();

@@ -63,11 +63,21 @@ TEST(OpenBackend, AutoWithoutAModuleIsExpectedToBeTheCpu) {
 }
 
 TEST(OpenBackend, RefusesOtherNames) {
-  for (const char* name : {"", "gpu", "cuda", "cuda:", "cuda:x", "cuda:1x", "cuda:-1", "CPU"}) {
+  for (const char* name : {"", "gpu", "cuda:", "cuda:x", "cuda:1x", "cuda:-1", "CPU"}) {
     const auto backend = OpenBackend(name);
     ASSERT_TRUE(backend.has_error()) << name;
     EXPECT_EQ(backend.error().code, Errc::kInvalid) << name;
     EXPECT_EQ(backend.error().reason, "bad_device") << name;
+  }
+}
+
+TEST(OpenBackend, TakesCudaForTheFirstDevice) {
+  EXPECT_TRUE(IsDeviceName("cuda"));
+  const auto backend = OpenBackend("cuda");
+  if (backend) {
+    EXPECT_EQ((*backend)->name(), "cuda:0");
+  } else {
+    EXPECT_EQ(backend.error().reason, "no_cuda");
   }
 }
 

@@ -21,6 +21,7 @@ std::vector<Case> BackendCases();
 std::vector<Case> DeltaCases();
 std::vector<Case> SignProductCases();
 std::vector<Case> ChunkDigestCases();
+std::vector<Case> ServeCases();
 
 // All of them.
 std::vector<Case> OpCases();

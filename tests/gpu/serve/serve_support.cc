@@ -4,11 +4,26 @@
 
 #include <algorithm>
 
-namespace signum {
+#include "gpu/cuda/backend.cuh"
+#include "gpu/serve/device_image.h"
+#include "storage/format/delta_file.h"
 
-TestEngine::TestEngine(TestCheckpoint opened, const ServeEngineOptions& options)
+namespace signum {
+namespace {
+
+std::unique_ptr<ops::Backend> MakeEmulated() {
+  std::string why;
+  auto backend = cuda::MakeBackend({}, &why);
+  EXPECT_EQ(why, "");
+  return backend;
+}
+
+}  // namespace
+
+TestEngine::TestEngine(TestCheckpoint opened, TestDevice device, const ServeEngineOptions& options)
     : checkpoint(std::move(opened)),
-      backend(ops::MakeCpuBackend()),
+      backend(device == TestDevice::kCpu ? ops::MakeCpuBackend() : MakeEmulated()),
+      engine_backend(device == TestDevice::kCpu ? nullptr : MakeEmulated()),
       pool(options.blocks, options.block_tokens) {
   BaseWeights::Sources sources;
   sources.checkpoint = checkpoint.checkpoint;
@@ -20,11 +35,21 @@ TestEngine::TestEngine(TestCheckpoint opened, const ServeEngineOptions& options)
   };
   base = BaseWeights::Open(*backend, sources).value();
   plain = TenantWeights::OfBase(base).value();
-  engine = ServeEngine::Create(base, options).value();
+  engine =
+      ServeEngine::Create(base, options, engine_backend == nullptr ? *backend : *engine_backend)
+          .value();
 }
 
 std::shared_ptr<const TenantWeights> TestEngine::Open(const TestDelta& delta) const {
-  return TenantWeights::Open(base, delta.reader).value();
+  if (backend->host_memory()) return TenantWeights::Open(base, delta.reader).value();
+  const ConstBytes file = delta.reader->file()->View();
+  const auto memory = std::make_shared<ops::Buffer<std::byte>>(*backend, file.size());
+  std::vector<Digest> chunks;
+  for (size_t at = 0; at < file.size(); at += kChunkBytes) {
+    chunks.push_back(Sha256::Of(file.subspan(at, std::min(kChunkBytes, file.size() - at))));
+  }
+  const auto image = MakeDeviceImage(*backend, file, memory->data(), memory, chunks).value();
+  return TenantWeights::Open(base, delta.reader, image).value();
 }
 
 TestSequence::TestSequence(TestEngine& engine, std::shared_ptr<const TenantWeights> tenant,

@@ -9,14 +9,21 @@
 
 namespace signum {
 
-// A base on the CPU with an engine.
-struct TestEngine {
-  explicit TestEngine(TestCheckpoint checkpoint, const ServeEngineOptions& options = {64, 16, 256});
+// kEmulated: the CUDA module's sources over the emulator, base and engine with a context each, as a
+// node has them.
+enum class TestDevice { kCpu, kEmulated };
 
+// A base with an engine.
+struct TestEngine {
+  explicit TestEngine(TestCheckpoint checkpoint, TestDevice device = TestDevice::kCpu,
+                      const ServeEngineOptions& options = {64, 16, 256});
+
+  // On a device with the delta's file whole in its memory.
   std::shared_ptr<const TenantWeights> Open(const TestDelta& delta) const;
 
   TestCheckpoint checkpoint;
-  std::unique_ptr<ops::Backend> backend;
+  std::unique_ptr<ops::Backend> backend;         // what loads
+  std::unique_ptr<ops::Backend> engine_backend;  // what computes; null: the same
   std::shared_ptr<const BaseWeights> base;
   std::shared_ptr<const TenantWeights> plain;  // the base as a tenant
   std::unique_ptr<ServeEngine> engine;

@@ -34,7 +34,8 @@ class SchedulerTest : public testing::Test {
     ServeEngineOptions engine;
     engine.step_rows = 32;
     engine.blocks = blocks;
-    scheduler_ = std::make_unique<Scheduler>(ServeEngine::Create(weights, engine).value(), options);
+    scheduler_ = std::make_unique<Scheduler>(
+        ServeEngine::Create(weights, engine, *backend_).value(), options);
   }
 
   std::shared_ptr<Completion> Ask(int64_t max_tokens, size_t prompt = 5,

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -72,7 +73,8 @@ void Yield(Wait wait) {
   fiber.wait = wait;
   SIGNUM_FIBER_START(&fiber.fake_stack, machine.scheduler_stack, machine.scheduler_size);
   if (_setjmp(fiber.at) == 0) _longjmp(machine.scheduler, 1);
-  SIGNUM_FIBER_FINISH(fiber.fake_stack, nullptr, nullptr);
+  // Another operating-system thread may have gone on with it.
+  SIGNUM_FIBER_FINISH(fiber.fake_stack, &machine.scheduler_stack, &machine.scheduler_size);
 }
 
 // A fiber runs one thread after another for ever.
@@ -175,6 +177,8 @@ void RunBlock(dim3 block, const std::function<void()>& thread) {
 void SetOrder(Order order) { machine.order = order; }
 
 void RunGrid(dim3 grid, dim3 block, const std::function<void()>& thread) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
   gridDim = grid;
   blockDim = block;
   std::vector<size_t> order(size_t{grid.x} * grid.y * grid.z);

@@ -34,7 +34,8 @@ enum class Order { kAscending, kDescending, kShuffled };
 // In which order the threads of a block (and its blocks) run from now on.
 void SetOrder(Order order);
 
-// Runs `thread` once for each thread of the grid. A broken rule prints itself and aborts.
+// Runs `thread` once for each thread of the grid. A broken rule prints itself and aborts. From any
+// thread; grids run one after another.
 void RunGrid(dim3 grid, dim3 block, const std::function<void()>& thread);
 
 void BlockBarrier();

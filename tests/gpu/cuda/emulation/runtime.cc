@@ -1,4 +1,6 @@
 #include <cstdlib>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "tests/gpu/cuda/emulation/cublas_v2.h"
@@ -9,9 +11,53 @@
 namespace {
 
 constexpr size_t kAlignment = 256;
-constexpr size_t kMemory = size_t{1} << 36;
 
-cudaError_t last_error = cudaSuccess;
+// The device's memory: 64 GiB, or $SIGNUM_EMULATED_MEMORY bytes.
+class Memory {
+ public:
+  Memory() {
+    const char* set = std::getenv("SIGNUM_EMULATED_MEMORY");
+    if (set != nullptr) total_ = std::strtoull(set, nullptr, 10);
+  }
+
+  void* Take(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    if (bytes > total_ - used_) return nullptr;
+    void* memory =
+        std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    if (memory == nullptr) return nullptr;
+    used_ += bytes;
+    sizes_[memory] = bytes;
+    return memory;
+  }
+  void Give(void* memory) {
+    const std::lock_guard lock(mutex_);
+    const auto at = sizes_.find(memory);
+    if (at == sizes_.end()) return;
+    used_ -= at->second;
+    sizes_.erase(at);
+    std::free(memory);
+  }
+  void Tell(size_t* free, size_t* total) {
+    const std::lock_guard lock(mutex_);
+    *free = total_ - used_;
+    *total = total_;
+  }
+
+ private:
+  std::mutex mutex_;
+  size_t total_ = size_t{1} << 36;
+  size_t used_ = 0;
+  std::map<void*, size_t> sizes_;
+};
+
+// Never destroyed: what is freed at the very end still finds it.
+Memory& DeviceMemory() {
+  static Memory& memory = *new Memory;
+  return memory;
+}
+
+thread_local cudaError_t last_error = cudaSuccess;
 
 cudaError_t Remember(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
@@ -61,17 +107,26 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  DeviceMemory().Tell(free, total);
+  return cudaSuccess;
+}
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
-  if (bytes > kMemory) return Remember(cudaErrorMemoryAllocation);
-  *memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  *memory = DeviceMemory().Take(bytes);
   return *memory == nullptr ? Remember(cudaErrorMemoryAllocation) : cudaSuccess;
 }
 cudaError_t cudaFree(void* memory) {
+  DeviceMemory().Give(memory);
+  return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+  *memory = std::malloc(bytes);
+  return *memory == nullptr ? Remember(cudaErrorMemoryAllocation) : cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* memory) {
   std::free(memory);
   return cudaSuccess;
 }
-cudaError_t cudaMallocHost(void** memory, size_t bytes) { return cudaMalloc(memory, bytes); }
-cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t) {
