@@ -54,6 +54,11 @@ std::string EntryEnd() {
   return end;
 }
 
+Result<LogHead> ReadHead(const Engine& engine) {
+  SIGNUM_ASSIGN(const auto stored, engine.Get(kHeadKey));
+  return stored ? DecodeRecord<LogHead>(*stored, kHeadKey) : LogHead();
+}
+
 // Canonical JSON and the stored record must agree on every byte, so what is no UTF-8 goes first.
 void ReplaceInvalid(std::string& text) {
   const auto replace = nlohmann::json::error_handler_t::replace;
@@ -95,19 +100,25 @@ Result<std::vector<LogEntry>> Accounts::ReadLog(uint64_t after, size_t limit) co
   return entries;
 }
 
+// The log may grow meanwhile. An entry and the head that names it are written at once: what a head
+// has named must be there for whoever looks afterwards, and no entry is newer than a head read
+// later.
 Result<void> Accounts::VerifyLog() const {
   LogChain chain = LogChain::Whole();
-  for (;;) {
+  for (uint64_t named = 0;;) {
     SIGNUM_ASSIGN(const auto page, ReadLog(chain.seq(), kPage));
     for (const LogEntry& entry : page) SIGNUM_TRY(chain.Add(entry));
-    if (page.size() < kPage) break;
+    if (page.empty() && named > chain.seq()) break;
+    if (page.size() == kPage) continue;
+    SIGNUM_ASSIGN(const LogHead head, ReadHead(engine_));
+    if (head.seq == chain.seq() && head.hash == chain.hash()) return {};
+    if (head.seq <= chain.seq()) {
+      return Fail(Errc::kCorrupt, "log_broken",
+                  "audit log: its head names entry " + std::to_string(head.seq) + ", not " +
+                      std::to_string(chain.seq()) + ", the newest");
+    }
+    named = head.seq;
   }
-  SIGNUM_ASSIGN(const auto stored, engine_.Get(kHeadKey));
-  LogHead head;
-  if (stored) {
-    SIGNUM_ASSIGN(head, DecodeRecord<LogHead>(*stored, kHeadKey));
-  }
-  if (head.seq == chain.seq() && head.hash == chain.hash()) return {};
   return Fail(Errc::kCorrupt, "log_broken",
               "audit log entry " + std::to_string(chain.seq() + 1) + " is missing");
 }

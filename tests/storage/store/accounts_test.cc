@@ -186,6 +186,20 @@ TEST_P(AccountsTest, FindsEveryChangeOfTheLog) {
   cut.Delete(entries[2].key);
   ASSERT_THAT(engine_->Commit(cut), Ok());
   EXPECT_THAT(accounts_->VerifyLog(), FailsWith(Errc::kCorrupt, "log_broken", "3 is missing"));
+  ASSERT_THAT(PutKey(*engine_, entries[2].key, entries[2].value), Ok());
+  Batch head;
+  head.Delete("g/log/head");
+  ASSERT_THAT(engine_->Commit(head), Ok());
+  EXPECT_THAT(accounts_->VerifyLog(), FailsWith(Errc::kCorrupt, "log_broken", "entry 0, not 3"));
+}
+
+TEST_P(AccountsTest, VerifiesALogThatGrows) {
+  const std::jthread writer([this](const std::stop_token& stop) {
+    while (!stop.stop_requested()) EXPECT_THAT(accounts_->AppendLog(Entry("x")), Ok());
+  });
+  while (accounts_->ReadLog(100, 1)->empty()) {
+    ASSERT_THAT(accounts_->VerifyLog(), Ok());
+  }
 }
 
 TEST_P(AccountsTest, LogsTextThatIsNotUtf8) {
