@@ -8,6 +8,7 @@ class CpuServeOps final : public ServeOps {
   void PagedAttention(const PagedAttentionArgs& args) override { ops::PagedAttention(args); }
   void ScatterRows(const ScatterRowsArgs& args) override { ops::ScatterRows(args); }
   void ScatterColumns(const ScatterColumnsArgs& args) override { ops::ScatterColumns(args); }
+  void TenantNorm(const TenantNormArgs& args) override { ops::TenantNorm(args); }
   DeviceMemory Memory() const override { return {}; }
 };
 
