@@ -106,6 +106,7 @@ class CudaBackend final : public ops::Backend, public ops::DeltaOps, public ops:
   void ScatterColumns(const ops::ScatterColumnsArgs& args) override {
     cuda::ScatterColumns(Ready(), args);
   }
+  void TenantNorm(const ops::TenantNormArgs& args) override { cuda::TenantNorm(Ready(), args); }
   // As Free it touches nothing of the context's that changes.
   ops::DeviceMemory Memory() const override {
     size_t free = 0;

@@ -10,5 +10,6 @@ namespace signum::cuda {
 void PagedAttention(Context& context, const ops::PagedAttentionArgs& args);
 void ScatterRows(Context& context, const ops::ScatterRowsArgs& args);
 void ScatterColumns(Context& context, const ops::ScatterColumnsArgs& args);
+void TenantNorm(Context& context, const ops::TenantNormArgs& args);
 
 }  // namespace signum::cuda

@@ -77,6 +77,7 @@ class CpuBackend final : public Backend, public DeltaOps, public ServeOps {
   }
   void ScatterRows(const ScatterRowsArgs& args) override { ops::ScatterRows(args); }
   void ScatterColumns(const ScatterColumnsArgs& args) override { ops::ScatterColumns(args); }
+  void TenantNorm(const TenantNormArgs& args) override { ops::TenantNorm(args); }
   DeviceMemory Memory() const override { return {}; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include "gpu/ops/backend.h"
 #include "gpu/ops/paged_attention.h"
+#include "gpu/ops/tenant_norm.h"
 
 namespace signum::ops {
 
@@ -11,7 +12,7 @@ struct DeviceMemory {
 };
 
 // What serving needs beside Backend and DeltaOps, with their memory, order and errors: the cache of
-// keys and values in blocks.
+// keys and values in blocks, norms of many models.
 class ServeOps {
  public:
   virtual ~ServeOps() = default;
@@ -19,6 +20,7 @@ class ServeOps {
   virtual void PagedAttention(const PagedAttentionArgs& args) = 0;
   virtual void ScatterRows(const ScatterRowsArgs& args) = 0;
   virtual void ScatterColumns(const ScatterColumnsArgs& args) = 0;
+  virtual void TenantNorm(const TenantNormArgs& args) = 0;
   virtual DeviceMemory Memory() const = 0;  // any thread
 };
 

@@ -77,6 +77,10 @@ ServeEngine::Batch ServeEngine::Lay(std::span<const SequenceStep> steps) const {
       batch.runs.push_back({batch.rows, 0, step.weights});
       batch.wanted_runs.push_back({static_cast<int64_t>(batch.wanted.size()), 0, step.weights});
     }
+    const auto norms_at = static_cast<int32_t>((batch.runs.size() - 1) * norms());
+    batch.norms.insert(batch.norms.end(), static_cast<size_t>(count), norms_at);
+    batch.wanted_norms.insert(batch.wanted_norms.end(),
+                              static_cast<size_t>(count - step.logits_from), norms_at);
     batch.runs.back().count += count;
     batch.wanted_runs.back().count += count - step.logits_from;
     batch.tables.insert(batch.tables.end(), step.blocks.begin(), step.blocks.end());
@@ -101,10 +105,15 @@ ServeEngine::Batch ServeEngine::Lay(std::span<const SequenceStep> steps) const {
 Result<void> ServeEngine::Upload(const Batch& batch) {
   std::vector<int32_t> all;
   const std::pair<const std::vector<int32_t>&, const int32_t*&> lists[] = {
-      {batch.tokens, device_.tokens},   {batch.positions, device_.positions},
-      {batch.lengths, device_.lengths}, {batch.row_tables, device_.row_tables},
-      {batch.slots, device_.slots},     {batch.tables, device_.tables},
-      {batch.wanted, device_.wanted}};
+      {batch.tokens, device_.tokens},
+      {batch.positions, device_.positions},
+      {batch.lengths, device_.lengths},
+      {batch.row_tables, device_.row_tables},
+      {batch.slots, device_.slots},
+      {batch.tables, device_.tables},
+      {batch.wanted, device_.wanted},
+      {batch.norms, device_.norms},
+      {batch.wanted_norms, device_.wanted_norms}};
   for (const auto& [values, at] : lists) all.insert(all.end(), values.begin(), values.end());
   if (numbers_.size() < all.size()) {
     SIGNUM_ASSIGN(numbers_, MakeBuffer<int32_t>(backend_, static_cast<int64_t>(all.size()) * 2));
@@ -115,7 +124,32 @@ Result<void> ServeEngine::Upload(const Batch& batch) {
     at = next;
     next += values.size();
   }
+  SIGNUM_TRY(UploadNorms(batch));
   return linear_.Begin(batch.runs, batch.wanted_runs);
+}
+
+// Of each run: both norms of each layer, then the last.
+Result<void> ServeEngine::UploadNorms(const Batch& batch) {
+  std::vector<ops::NormWeight> weights;
+  for (const TenantRun& run : batch.runs) {
+    const float eps = run.weights->config().norm_eps;
+    for (const ModelVectors::Layer& layer : run.weights->vectors().layers) {
+      weights.push_back({layer.input_norm.data(), eps});
+      weights.push_back({layer.middle_norm.data(), eps});
+    }
+    weights.push_back({run.weights->vectors().final_norm.data(), eps});
+  }
+  if (norm_weights_.size() < weights.size()) {
+    SIGNUM_ASSIGN(norm_weights_,
+                  MakeBuffer<ops::NormWeight>(backend_, static_cast<int64_t>(weights.size()) * 2));
+  }
+  backend_.Upload(weights.data(), norm_weights_.data(), weights.size() * sizeof(ops::NormWeight));
+  device_.weights = norm_weights_.data();
+  return {};
+}
+
+void ServeEngine::Norm(size_t which, const int32_t* rows, int64_t count, const float* x, float* y) {
+  serve_.TenantNorm({device_.weights + which, rows, x, y, count, config_.hidden});
 }
 
 Result<void> ServeEngine::Embed(std::span<const SequenceStep> steps) {
@@ -226,19 +260,13 @@ Result<void> ServeEngine::Attend(const Batch& batch, int64_t layer) {
 
 Result<void> ServeEngine::RunLayer(const Batch& batch, int64_t layer) {
   const int64_t hidden = config_.hidden;
-  const auto norm = [&](const Buffer<float>& from, const Buffer<float>& to,
-                        Buffer<float> ModelVectors::Layer::*weight) {
-    for (const TenantRun& run : batch.runs) {
-      const auto& vectors = run.weights->vectors().layers[static_cast<size_t>(layer)];
-      backend_.RmsNorm({from.data() + run.first * hidden, (vectors.*weight).data(),
-                        to.data() + run.first * hidden, acts_.inverse.data() + run.first, run.count,
-                        hidden, run.weights->config().norm_eps});
-    }
+  const auto norm = [&](size_t which, const Buffer<float>& from, const Buffer<float>& to) {
+    Norm(static_cast<size_t>(layer) * 2 + which, device_.norms, batch.rows, from.data(), to.data());
   };
-  norm(x_, acts_.normed, &ModelVectors::Layer::input_norm);
+  norm(0, x_, acts_.normed);
   SIGNUM_TRY(Attend(batch, layer));
   backend_.Add({x_.data(), acts_.middle.data(), acts_.middle.data(), batch.rows * hidden});
-  norm(acts_.middle, acts_.middle_normed, &ModelVectors::Layer::middle_norm);
+  norm(1, acts_.middle, acts_.middle_normed);
   const float* normed = acts_.middle_normed.data();
   SIGNUM_TRY(Project(batch, layer, LinearKind::kGate, normed, acts_.gate.data()));
   SIGNUM_TRY(Project(batch, layer, LinearKind::kUp, normed, acts_.up.data()));
@@ -256,6 +284,8 @@ Result<std::vector<std::span<const float>>> ServeEngine::Head(const Batch& batch
   const int64_t hidden = config_.hidden;
   backend_.GatherRows({kernels::Element::kF32, x_.data(), device_.wanted, last_.data(),
                        static_cast<int64_t>(batch.wanted.size()), hidden});
+  Norm(norms() - 1, device_.wanted_norms, static_cast<int64_t>(batch.wanted.size()), last_.data(),
+       last_.data());
   int64_t size = 0;
   for (const TenantRun& run : batch.wanted_runs) size += run.count * run.weights->vocabulary();
   if (static_cast<int64_t>(logits_.size()) < size) {
@@ -266,9 +296,6 @@ Result<std::vector<std::span<const float>>> ServeEngine::Head(const Batch& batch
   for (size_t r = 0; r < batch.wanted_runs.size(); ++r) {
     const TenantRun& run = batch.wanted_runs[r];
     if (run.count == 0) continue;
-    float* at = last_.data() + run.first * hidden;
-    backend_.RmsNorm({at, run.weights->vectors().final_norm.data(), at, acts_.inverse.data(),
-                      run.count, hidden, run.weights->config().norm_eps});
     parts.push_back({r, to});
     to += run.count * run.weights->vocabulary();
   }

@@ -53,14 +53,17 @@ class ServeEngine {
   struct Batch {
     std::vector<TenantRun> runs;
     std::vector<int32_t> tokens, positions, lengths, row_tables, slots, tables;
-    std::vector<int32_t> wanted;         // rows that logits are wanted of
-    std::vector<TenantRun> wanted_runs;  // the same by run
+    std::vector<int32_t> wanted;               // rows that logits are wanted of
+    std::vector<int32_t> norms, wanted_norms;  // where each row's norms begin
+    std::vector<TenantRun> wanted_runs;        // the same by run
     int64_t rows = 0, table_stride = 0;
   };
   // The same where the backend reads them.
   struct OnBackend {
     const int32_t *tokens = nullptr, *positions = nullptr, *lengths = nullptr;
     const int32_t *row_tables = nullptr, *slots = nullptr, *tables = nullptr, *wanted = nullptr;
+    const int32_t *norms = nullptr, *wanted_norms = nullptr;
+    const ops::NormWeight* weights = nullptr;  // of norms
   };
 
   ServeEngine(std::shared_ptr<const BaseWeights> base, ops::Backend& backend, ops::ServeOps& serve,
@@ -68,6 +71,9 @@ class ServeEngine {
   Result<void> Allocate();
   Batch Lay(std::span<const SequenceStep> steps) const;
   Result<void> Upload(const Batch& batch);
+  Result<void> UploadNorms(const Batch& batch);
+  size_t norms() const { return static_cast<size_t>(config_.layers) * 2 + 1; }  // of a model
+  void Norm(size_t which, const int32_t* rows, int64_t count, const float* x, float* y);
   Result<void> Embed(std::span<const SequenceStep> steps);
   Result<std::vector<std::span<const float>>> Run(std::span<const SequenceStep> steps,
                                                   const Batch& batch);
@@ -90,6 +96,7 @@ class ServeEngine {
   std::vector<LayerCache> caches_;
   ops::Buffer<float> x_, last_, logits_;
   ops::Buffer<int32_t> numbers_;
+  ops::Buffer<ops::NormWeight> norm_weights_;
   OnBackend device_;
   std::vector<float> host_logits_;  // where the backend's memory is not the host's
 };

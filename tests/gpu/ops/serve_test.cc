@@ -178,13 +178,42 @@ void ProductsOfARowDependOnNoOther(Backend& backend, Report& report) {
   }
 }
 
+// Each row as RmsNorm has it with that row's own weights, in place too.
+void NormsRowsOfManyModels(Backend& backend, Report& report) {
+  std::mt19937 random(5);
+  const int64_t rows = 7, n = 300;
+  const OnDevice<float> first(backend, RandomFloats(random, n));
+  const OnDevice<float> second(backend, RandomFloats(random, n));
+  const OnDevice<NormWeight> weights(
+      backend, std::vector<NormWeight>{{first.data(), 1e-5F}, {second.data(), 1e-3F}});
+  const std::vector<int32_t> tenants{0, 1, 1, 0, 0, 1, 0};
+  const OnDevice<int32_t> on_tenants(backend, tenants);
+  const OnDevice<float> x(backend, RandomFloats(random, rows * n));
+  const OnDevice<float> expected(backend, static_cast<size_t>(rows * n));
+  const OnDevice<float> inverse(backend, 1);
+  for (int64_t b = 0; b < rows; ++b) {
+    const bool two = tenants[static_cast<size_t>(b)] == 1;
+    backend.RmsNorm({x.data() + b * n, (two ? second : first).data(), expected.data() + b * n,
+                     inverse.data(), 1, n, two ? 1e-3F : 1e-5F});
+  }
+  const OnDevice<float> y(backend, static_cast<size_t>(rows * n));
+  TenantNormArgs args{weights.data(), on_tenants.data(), x.data(), y.data(), rows, n};
+  ServeOpsOf(backend)->TenantNorm(args);
+  report.Equal(y.Get(), expected.Get(), "norms");
+  args.y = x.data();
+  ServeOpsOf(backend)->TenantNorm(args);
+  report.Equal(x.Get(), expected.Get(), "norms in place");
+}
+
 }  // namespace
 
 std::vector<Case> ServeCases() {
   return {Case{"PagedAttentionOfTables", AttendsToTheTokensOfTheTable},
           Case{"PagedAttentionRowsAlone", ARowsBitsAreThoseOfTheRowAlone},
-          Case{"Scatters", Scatters}, Case{"ScattersWideRows", ScattersWideRows},
-          Case{"TenantProductRowsAlone", ProductsOfARowDependOnNoOther}};
+          Case{"Scatters", Scatters},
+          Case{"ScattersWideRows", ScattersWideRows},
+          Case{"TenantProductRowsAlone", ProductsOfARowDependOnNoOther},
+          Case{"TenantNorms", NormsRowsOfManyModels}};
 }
 
 }  // namespace signum::ops
