@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 // RocksDB's log format: blocks of 32 KiB; a record does not cross their borders, and less than a
 // header at a block's end is filled up with zeros.
 constexpr size_t kBlockBytes = 32 * 1024, kHeadBytes = 7;
-constexpr size_t kSectorBytes = 512, kFewestUnwritten = 64;
+constexpr size_t kSectorBytes = 512, kFewestUnwritten = 16;
 
 uint32_t Crc32c(ConstBytes bytes) {
   FileChecksum checksum;
@@ -59,7 +59,7 @@ bool EndsInUnwrittenSectors(ConstBytes record, uint64_t offset) {
   return AllZero(record);
 }
 
-// One block of a log, which the last one may end in a record that is not there yet.
+// One block of a log. The last one may end in a record that is not there yet.
 class BlockCheck {
  public:
   BlockCheck(ConstBytes block, uint64_t offset, bool last)
@@ -94,8 +94,22 @@ class BlockCheck {
   const bool last_;
 };
 
+// Where the file ends but for blocks that were never written.
+Result<uint64_t> WrittenSize(const File& file) {
+  SIGNUM_ASSIGN(uint64_t size, file.Size());
+  std::vector<std::byte> block(kBlockBytes);
+  while (size > 0) {
+    const uint64_t begin = (size - 1) / kBlockBytes * kBlockBytes;
+    const auto part = MutableBytes(block).first(size - begin);
+    SIGNUM_TRY(file.ReadAt(begin, part));
+    if (!AllZero(part)) break;
+    size = begin;
+  }
+  return size;
+}
+
 Result<void> CheckRecords(const File& file) {
-  SIGNUM_ASSIGN(const uint64_t size, file.Size());
+  SIGNUM_ASSIGN(const uint64_t size, WrittenSize(file));
   std::vector<std::byte> block(kBlockBytes);
   for (uint64_t at = 0; at < size; at += kBlockBytes) {
     const auto part = MutableBytes(block).first(std::min<uint64_t>(kBlockBytes, size - at));

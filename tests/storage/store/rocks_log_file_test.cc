@@ -80,6 +80,15 @@ TEST_F(RocksLogFileTest, ARecordThatACrashCutIsNoDamage) {
   }
 }
 
+TEST_F(RocksLogFileTest, BlocksThatACrashLeftUnwrittenAreNoDamage) {
+  const fs::path log = LogOf(8, 20'000);
+  const std::string bytes = ReadFile(log, 1 << 20).value();
+  for (size_t size = 512; size + 16 <= bytes.size(); size += 512) {
+    Write(log, bytes.substr(0, size) + std::string(bytes.size() - size, '\0'));
+    ASSERT_THAT(CheckRocksLog(log), Ok()) << size;
+  }
+}
+
 TEST_F(RocksLogFileTest, AStoreWithADamagedLogIsNotOpened) {
   const fs::path log = LogOf(12, 300);
   const std::string bytes = ReadFile(log, 1 << 20).value();
