@@ -77,6 +77,7 @@ class StagedUploads final : public Uploads {
   Result<std::vector<CheckpointFile>> OpenFiles(std::string_view id) const override;
   Result<void> Restart(std::string_view id, size_t file) override;
   Result<void> Pin(std::string_view id) override;
+  Result<UnixMicros> BeginUse(std::string_view id) override;
   Result<void> Unpin(std::string_view id) override;
   Result<std::vector<std::string>> ListPinned() const override;
   Result<void> Remove(std::string_view id) override;
@@ -382,6 +383,16 @@ Result<void> StagedUploads::Pin(std::string_view id) {
     stored.pinned = true;
     return {};
   });
+}
+
+Result<UnixMicros> StagedUploads::BeginUse(std::string_view id) {
+  UnixMicros since = 0;
+  SIGNUM_TRY(ChangeRecord(id, [&](Upload& stored) -> Result<void> {
+    if (stored.used == 0) stored.used = clock_.Now();
+    since = stored.used;
+    return {};
+  }));
+  return since;
 }
 
 Result<void> StagedUploads::Unpin(std::string_view id) {
