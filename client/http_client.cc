@@ -11,6 +11,9 @@ namespace signum::client {
 
 namespace {
 
+// Of an answer and what came before it. Ours take a hundredth of it.
+constexpr size_t kMaxHeaderBytes = 256 * 1024;
+
 void InitCurlOnce() {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
@@ -36,7 +39,29 @@ struct Transfer {
   size_t sent = 0;
   HttpResponse response;
   bool headers_seen = false;
-  std::optional<Error> error;  // from the sink or a limit; ends the call
+  size_t header_bytes = 0;
+  std::optional<Error> error{};  // from the sink or a limit; ends the call
+
+  Result<void> TakeHeader(std::string_view line) {
+    header_bytes += line.size();
+    if (header_bytes > kMaxHeaderBytes) {
+      return Fail(Errc::kTooLarge, "headers_too_large",
+                  request.url + " answers with more than " + std::to_string(kMaxHeaderBytes) +
+                      " bytes of headers");
+    }
+    if (line.starts_with("HTTP/")) {  // a new answer: forget an interim one's headers
+      response.headers.clear();
+      const size_t space = line.find(' ');
+      response.status = space == line.npos ? 0 : std::atoi(std::string(line.substr(space)).c_str());
+      return {};
+    }
+    const size_t colon = line.find(':');
+    if (colon != line.npos) {
+      response.headers.emplace_back(LowerCase(line.substr(0, colon)),
+                                    std::string(Trim(line.substr(colon + 1))));
+    }
+    return {};
+  }
 
   Result<void> TakeBody(ConstBytes bytes) {
     if (!headers_seen) {
@@ -54,29 +79,21 @@ struct Transfer {
   }
 };
 
-size_t OnBody(char* data, size_t, size_t size, void* context) {
-  auto& transfer = *static_cast<Transfer*>(context);
-  const Result<void> taken = transfer.TakeBody(AsBytes({data, size}));
+// What curl is told: anything but `size` ends the transfer.
+size_t Told(Transfer& transfer, const Result<void>& taken, size_t size) {
   if (taken) return size;
   transfer.error = taken.error();
-  return size == 0 ? 1 : 0;  // anything but `size` ends the transfer
+  return size == 0 ? 1 : 0;
+}
+
+size_t OnBody(char* data, size_t, size_t size, void* context) {
+  auto& transfer = *static_cast<Transfer*>(context);
+  return Told(transfer, transfer.TakeBody(AsBytes({data, size})), size);
 }
 
 size_t OnHeader(char* data, size_t, size_t size, void* context) {
-  auto& response = static_cast<Transfer*>(context)->response;
-  const std::string_view line(data, size);
-  if (line.starts_with("HTTP/")) {  // a new answer: forget an interim one's headers
-    response.headers.clear();
-    const size_t space = line.find(' ');
-    response.status = space == line.npos ? 0 : std::atoi(data + space + 1);
-    return size;
-  }
-  const size_t colon = line.find(':');
-  if (colon != line.npos) {
-    response.headers.emplace_back(LowerCase(line.substr(0, colon)),
-                                  std::string(Trim(line.substr(colon + 1))));
-  }
-  return size;
+  auto& transfer = *static_cast<Transfer*>(context);
+  return Told(transfer, transfer.TakeHeader({data, size}), size);
 }
 
 size_t OnRead(char* out, size_t, size_t capacity, void* context) {

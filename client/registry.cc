@@ -50,8 +50,15 @@ Result<Change> ParseChange(const json& document, const std::string& registry_url
   return out;
 }
 
+// What is no JSON is the registry's fault, not that of whoever asked.
+Result<json> ReadAnswer(std::string_view what, const HttpResponse& response) {
+  Result<json> document = ParseJson(response.body);
+  if (document) return document;
+  return Fail(Errc::kInternal, "bad_answer", std::string(what) + ": " + document.error().message);
+}
+
 Result<Alias> ParseAlias(const HttpResponse& response) {
-  SIGNUM_ASSIGN(const json document, ParseJson(response.body));
+  SIGNUM_ASSIGN(const json document, ReadAnswer("an alias", response));
   Alias out;
   SIGNUM_ASSIGN(out.version, JsonNumber(document, "version"));
   out.previous = JsonNumberOr(document, "previous", 0);
@@ -114,11 +121,7 @@ Result<HttpResponse> Registry::SendRetrying(const Call& call) {
 }
 
 Result<json> Registry::AnswerJson(const Call& call, const HttpResponse& response) {
-  Result<json> document = ParseJson(response.body);
-  if (!document) {
-    return Fail(Errc::kInternal, "bad_answer", call.path + ": " + document.error().message);
-  }
-  return document;
+  return ReadAnswer(call.path, response);
 }
 
 Result<json> Registry::SendJson(const Call& call) {
@@ -379,9 +382,8 @@ Result<Job> Registry::FollowJob(const std::string& id,
                                 const std::function<void(const Job&)>& on_change) {
   Backoff backoff(options_.patience);
   while (true) {
-    SIGNUM_ASSIGN(const HttpResponse answer,
-                  SendRetrying({.path = "/v1/jobs/" + EscapeSegment(id), .patient = true}));
-    SIGNUM_ASSIGN(const json document, ParseJson(answer.body));
+    SIGNUM_ASSIGN(const json document,
+                  SendJson({.path = "/v1/jobs/" + EscapeSegment(id), .patient = true}));
     SIGNUM_ASSIGN(Job job, ParseJob(document));
     on_change(job);
     if (job.finished()) return job;

@@ -15,6 +15,7 @@
 #include "server/stored_models.h"
 #include "server/upload_access.h"
 #include "storage/base/name.h"
+#include "storage/references.h"
 
 namespace signum {
 namespace {
@@ -48,13 +49,15 @@ uint64_t CountParameters(const CheckpointSource& checkpoint) {
 }
 
 // Stores the checkpoint and says of it what the catalog keeps.
-Result<BaseRecord> StoreBase(App& app, const Checkpoint& checkpoint) {
+Result<BaseRecord> StoreBase(App& app, const Checkpoint& checkpoint, const std::string& upload) {
+  SIGNUM_ASSIGN(const UnixMicros began, app.uploads.BeginUse(upload));
   SIGNUM_ASSIGN(const auto ingested, IngestBase(app.objects, checkpoint, {}));
   BaseRecord base;
   base.digest = ingested.manifest_digest;
   base.recipe = ingested.recipe_digest;
   base.upload_bytes = ingested.hashed.recipe.TotalBytes();
-  base.stored_bytes = ingested.stored_bytes;
+  SIGNUM_ASSIGN(base.stored_bytes,
+                BytesStoredSince(app.objects, base.recipe, began, {ingested.manifest_digest}));
   base.parameters = CountParameters(checkpoint);
   base.tensors = checkpoint.tensors().size();
   base.architecture = ArchitectureOf(checkpoint.config_json());
@@ -87,7 +90,7 @@ Result<http::Response> CreateBase(App& app, const http::Request& request,
   SIGNUM_ASSIGN(const auto checkpoint, OpenUploadedCheckpoint(app, upload, allow_not_finite));
   SIGNUM_TRY(app.uploads.CheckSpace(0));
   const auto hold = app.objects.HoldCollection();  // until the base's record names it all
-  SIGNUM_ASSIGN(BaseRecord base, StoreBase(app, *checkpoint));
+  SIGNUM_ASSIGN(BaseRecord base, StoreBase(app, *checkpoint, upload));
   base.name = params[0];
   base.creator = Caller(request).id;
   base.upload = upload;

@@ -8,13 +8,9 @@
 #include <system_error>
 #include <utility>
 
-#include "gpu/checkpoint_blobs.h"
-#include "gpu/distill/calibration.h"
 #include "gpu/distill/report_json.h"
-#include "server/stored_models.h"
 #include "server/upload_access.h"
 #include "storage/base/file.h"
-#include "storage/format/adapter.h"
 #include "storage/format/manifest.h"
 #include "storage/references.h"
 #include "storage/uploads.h"
@@ -27,22 +23,6 @@ constexpr double kIngestFrom = 0, kCompressFrom = 0.1, kVerifyFrom = 0.85, kSeal
 constexpr std::string_view kGateFailed = "gate_failed";
 constexpr size_t kHashBytes = 1 << 20;
 
-// Headers and small files that the delta must carry: those of the fine-tune, wherever it lies, that
-// the base has not.
-class JobBlobs final : public BlobSource {
- public:
-  JobBlobs(std::shared_ptr<const RecipeObjects> base, std::shared_ptr<const BaseBlobs> fine)
-      : base_(std::move(base)), fine_(std::move(fine)) {}
-  bool BaseHas(const Digest& digest) const override { return base_->Has(digest); }
-  Result<std::shared_ptr<const ByteSource>> Open(const Digest& digest) const override {
-    return fine_->OpenBlob(digest);
-  }
-
- private:
-  std::shared_ptr<const RecipeObjects> base_;
-  std::shared_ptr<const BaseBlobs> fine_;
-};
-
 }  // namespace
 
 CompressJob::CompressJob(const WorkerContext& context, const WorkerOptions& options,
@@ -53,7 +33,8 @@ CompressJob::CompressJob(const WorkerContext& context, const WorkerOptions& opti
       job_(std::move(job)),
       progress_(context.catalog, job_.id, stopping),
       output_(options.tmp_directory / (job_.id + ".delta")),
-      state_file_(StateFile(options, job_.id)) {}
+      state_file_(StateFile(options, job_.id)),
+      input_(context.objects) {}
 
 CompressJob::~CompressJob() {
   std::error_code ignored;  // it may never have been made
@@ -80,26 +61,32 @@ Result<void> CompressJob::Load() {
   SIGNUM_ASSIGN(version_, context_.catalog.GetVersion(job_.tenant, job_.model, job_.version));
   SIGNUM_ASSIGN(asked_, VersionOptions::FromJson(version_->options_json));
   SIGNUM_ASSIGN(const BaseRecord base, context_.catalog.GetBase(version_->base));
-  SIGNUM_ASSIGN(base_, StoredCheckpoint::Open(context_.objects, base.recipe));
-  base_objects_ =
-      std::make_shared<const RecipeObjects>(context_.objects, base.recipe, base_->recipe());
-  return {};
+  return input_.OpenBase(base);
 }
 
 // ---- ingest
 
 Result<void> CompressJob::Ingest() {
   progress_.Begin("ingest", kIngestFrom, kCompressFrom, version_->upload_bytes);
+  const auto go_on = [this] { return progress_.Step(version_->upload_bytes); };
   if (!version_->exact_kept) {
     SIGNUM_ASSIGN(auto files, context_.uploads.OpenFiles(version_->upload));
-    SIGNUM_ASSIGN(uploaded_, Checkpoint::ParseFineTune(std::move(files)));
-    SIGNUM_TRY(asked_.keep_exact ? IngestExactly(*uploaded_) : HashOnly(*uploaded_));
+    SIGNUM_ASSIGN(std::shared_ptr<const Checkpoint> upload,
+                  Checkpoint::ParseFineTune(std::move(files)));
+    if (!asked_.keep_exact) {
+      SIGNUM_ASSIGN(Recipe recipe, HashOnly(*upload));
+      return input_.OpenUpload(std::move(upload), std::move(recipe), go_on);
+    }
+    SIGNUM_TRY(IngestExactly(*upload));
   }
-  return OpenFine();
+  // From here on an exactly kept upload is read from the store: a job that starts again does not
+  // need the staged files.
+  return input_.OpenExact(*version_->recipe, go_on);
 }
 
 Result<void> CompressJob::IngestExactly(const Checkpoint& checkpoint) {
-  SIGNUM_ASSIGN(const auto ingested, IngestFineTune(context_.objects, checkpoint, *base_, Steps()));
+  SIGNUM_ASSIGN(const auto ingested,
+                IngestFineTune(context_.objects, checkpoint, *input_.base(), Steps()));
   version_->recipe = ingested.recipe_digest;
   version_->exact_kept = true;
   SIGNUM_ASSIGN(version_->exact_bytes,
@@ -108,62 +95,15 @@ Result<void> CompressJob::IngestExactly(const Checkpoint& checkpoint) {
 }
 
 // Nothing of the upload but its recipe enters the store, so there is nothing to take out again.
-Result<void> CompressJob::HashOnly(const Checkpoint& checkpoint) {
+Result<Recipe> CompressJob::HashOnly(const Checkpoint& checkpoint) {
   SIGNUM_ASSIGN(auto hashed, HashCheckpoint(checkpoint, Steps()));
   const std::string recipe = hashed.recipe.Serialize();
   SIGNUM_ASSIGN(const auto stored, context_.objects.Put(AsBytes(recipe)));
-  recipe_ = std::move(hashed.recipe);
   version_->recipe = stored.digest;
   version_->exact_kept = false;
   version_->exact_bytes = 0;
-  return context_.catalog.UpdateVersion(*version_, nullptr);
-}
-
-// From here on an exactly kept upload is read from the store: a job that starts again does not need
-// the staged files.
-Result<void> CompressJob::OpenFine() {
-  if (!version_->exact_kept && uploaded_->is_adapter()) return PutOnBase(*uploaded_);
-  if (!version_->exact_kept) {
-    architecture_ = ArchitectureOf(uploaded_->config_json());
-    blobs_ = std::make_unique<JobBlobs>(
-        base_objects_, std::make_shared<const CheckpointBlobs>(*uploaded_, recipe_));
-    fine_ = uploaded_;
-    return {};
-  }
-  SIGNUM_ASSIGN(const auto stored, StoredCheckpoint::Open(context_.objects, *version_->recipe));
-  SIGNUM_ASSIGN(auto files, FilesOf(*stored));
-  if (IsAdapter(files)) {
-    SIGNUM_ASSIGN(uploaded_, Checkpoint::ParseFineTune(std::move(files)));
-    return PutOnBase(*uploaded_);
-  }
-  SIGNUM_ASSIGN(const auto config, stored->OpenFile("config.json"));
-  SIGNUM_ASSIGN(const std::string text, ReadAll(*config, kMaxSafetensorsHeader));
-  architecture_ = ArchitectureOf(text);
-  recipe_ = stored->recipe();
-  blobs_ = std::make_unique<JobBlobs>(
-      base_objects_,
-      std::make_shared<const RecipeObjects>(context_.objects, *version_->recipe, recipe_));
-  fine_ = stored;
-  uploaded_.reset();
-  return {};
-}
-
-// What nodes run of an adapter is the base with its weights added, so that is what the delta's
-// recipe describes; the version's recipe stays that of the upload.
-Result<void> CompressJob::PutOnBase(const Checkpoint& adapter) {
-  SIGNUM_ASSIGN(const auto base_files, FilesOf(*base_));
-  SIGNUM_ASSIGN(MergedAdapter merged, MergeAdapter(base_files, adapter));
-  // As long as the upload, whose bytes the phase counts.
-  SIGNUM_ASSIGN(HashedCheckpoint hashed, HashCheckpoint(*merged.checkpoint, [this](uint64_t) {
-                  return progress_.Step(version_->upload_bytes);
-                }));
-  architecture_ = ArchitectureOf(merged.checkpoint->config_json());
-  recipe_ = std::move(hashed.recipe);
-  blobs_ = std::make_unique<JobBlobs>(
-      base_objects_, std::make_shared<const CheckpointBlobs>(*merged.checkpoint, recipe_));
-  fine_ = std::move(merged.checkpoint);
-  factors_ = std::move(merged.factors);
-  return {};
+  SIGNUM_TRY(context_.catalog.UpdateVersion(*version_, nullptr));
+  return std::move(hashed.recipe);
 }
 
 // ---- compress and distil
@@ -186,9 +126,10 @@ constexpr std::array<PhaseShare, 5> kShares = {{{"compress", 0, 0.1},
 // How far it is, in the units its rate is stated in: steps of a training, bytes of a compression.
 bool CompressJob::Show(const MakeDeltaProgress& progress) {
   const bool trains = progress.distill.steps > 0;
-  const double total = trains                         ? static_cast<double>(progress.distill.steps)
-                       : progress.phase == "compress" ? static_cast<double>(recipe_.TotalBytes())
-                                                      : 1000;
+  const double total = trains ? static_cast<double>(progress.distill.steps)
+                       : progress.phase == "compress"
+                           ? static_cast<double>(input_.recipe().TotalBytes())
+                           : 1000;
   if (progress.phase != phase_) {
     phase_ = progress.phase;
     const auto* share = std::find_if(kShares.begin(), kShares.end(),
@@ -201,44 +142,16 @@ bool CompressJob::Show(const MakeDeltaProgress& progress) {
   return progress_.Step(static_cast<uint64_t>(progress.done * total));
 }
 
-Result<std::string> CompressJob::FineFile(std::string_view path) const {
-  SIGNUM_ASSIGN(const auto bytes, blobs_->Open(recipe_.Find(path)->digest));
-  return ReadAll(*bytes, kMaxSafetensorsHeader);
-}
-
-// The publisher's text or ids as rows.
-Result<void> CompressJob::ReadCalibration(DistillOptions& options) const {
-  if (!asked_.calibration_tokens.empty()) {
-    SIGNUM_ASSIGN(options.calibration, ParseTokenRows(asked_.calibration_tokens));
-  }
-  if (asked_.calibration_text.empty()) return {};
-  if (recipe_.Find("tokenizer.model") == nullptr) return NoTokenizer();
-  SIGNUM_ASSIGN(const std::string model, FineFile("tokenizer.model"));
-  const auto embedding = fine_->Find(kEmbeddingName);
-  const uint64_t vocabulary = embedding ? fine_->tensors()[*embedding].shape[0] : 0;
-  SIGNUM_ASSIGN(options.calibration,
-                TokenizeText(model, asked_.calibration_text, options.row_tokens + 1,
-                             static_cast<int64_t>(vocabulary)));
-  return {};
-}
-
 Result<void> CompressJob::Compress() {
-  MakeDeltaOptions options = asked_.ForDelta();
+  SIGNUM_ASSIGN(MakeDeltaOptions options, input_.Options(asked_));
   options.compress.device = options_.device;
   options.devices = &devices_;
   options.backend = options_.backend;
   options.compress.threads = options.distill.threads = options_.threads_per_job;
-  options.compress.factors = factors_;
   options.distill.state_file = state_file_;
-  SIGNUM_ASSIGN(const auto base_file, base_->OpenFile("config.json"));
-  SIGNUM_ASSIGN(const std::string base_config, ReadAll(*base_file, kMaxSafetensorsHeader));
-  SIGNUM_ASSIGN(const std::string fine_config, FineFile("config.json"));
-  const DeltaModels models{base_,         base_config, version_->base_digest,
-                           base_objects_, fine_,       fine_config};
-  if (options.distill.method != Method::kNone) SIGNUM_TRY(ReadCalibration(options.distill));
-  SIGNUM_ASSIGN(MadeDelta made,
-                MakeDelta({models, recipe_, *blobs_}, options, output_,
-                          [this](const MakeDeltaProgress& progress) { return Show(progress); }));
+  SIGNUM_ASSIGN(MadeDelta made, input_.Make(options, output_, [this](const auto& progress) {
+    return Show(progress);
+  }));
   if (!made.method_note.empty())
     spdlog::info("job {}: not distilled: {}", job_.id, made.method_note);
   if (!made.device_note.empty()) spdlog::info("job {}: {}", job_.id, made.device_note);
@@ -270,14 +183,14 @@ void CompressJob::Describe(const MakeDeltaOptions& options, const MadeDelta& mad
 
 // Rebuilds every file from base and delta, as whoever pulls it will, and remembers what comes out.
 Result<void> CompressJob::Verify() {
-  progress_.Begin("verify", kVerifyFrom, kSealFrom, recipe_.TotalBytes());
+  progress_.Begin("verify", kVerifyFrom, kSealFrom, input_.recipe().TotalBytes());
   SIGNUM_ASSIGN(auto file, MappedFile::Open(output_));
   SIGNUM_ASSIGN(auto delta, DeltaReader::Open(std::move(file), job_.id + ".delta"));
-  SIGNUM_ASSIGN(const auto rebuilder,
-                Rebuilder::Create(base_, version_->base_digest, base_objects_, std::move(delta)));
+  SIGNUM_ASSIGN(const auto rebuilder, Rebuilder::Create(input_.base(), version_->base_digest,
+                                                        input_.base_objects(), std::move(delta)));
   version_->rebuilt.clear();
   uint64_t done = 0;
-  for (const RecipeFile& described : recipe_.files) {
+  for (const RecipeFile& described : input_.recipe().files) {
     SIGNUM_ASSIGN(RebuiltFile rebuilt, RebuildAndHash(*rebuilder, described, &done));
     version_->rebuilt.push_back(std::move(rebuilt));
   }
@@ -339,9 +252,9 @@ Result<std::string> CompressJob::SignedManifest() const {
   manifest.method = method_;
   manifest.fidelity_json = version_->fidelity_json;
   manifest.calibration_json = calibration_json_;
-  manifest.architecture = architecture_;
+  manifest.architecture = input_.architecture();
   manifest.tensors = summary_.tensors;
-  manifest.recipe = recipe_;
+  manifest.recipe = input_.recipe();
   manifest.creator = version_->creator;
   manifest.created = FormatTime(version_->created);
   return manifest.Sign(*context_.keys.Current());

@@ -6,9 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "gpu/merged_adapter.h"
+#include "server/compress_input.h"
 #include "server/phase_reporter.h"
-#include "server/version_options.h"
 #include "server/worker.h"
 #include "storage/catalog.h"
 #include "storage/format/checkpoint.h"
@@ -17,7 +16,6 @@
 namespace signum {
 
 class DevicePool;
-class RecipeObjects;
 class Rebuilder;
 
 // Makes one version from its upload, or from the exact upload of another version: ingest, compress
@@ -41,13 +39,9 @@ class CompressJob {
   Result<void> Load();
   Result<void> Ingest();
   Result<void> IngestExactly(const Checkpoint& checkpoint);
-  Result<void> HashOnly(const Checkpoint& checkpoint);
-  Result<void> OpenFine();
-  Result<void> PutOnBase(const Checkpoint& adapter);
+  Result<Recipe> HashOnly(const Checkpoint& checkpoint);
   Result<void> Compress();
   bool Show(const MakeDeltaProgress& progress);
-  Result<std::string> FineFile(std::string_view path) const;  // a small file of the fine-tune
-  Result<void> ReadCalibration(DistillOptions& options) const;
   void Describe(const MakeDeltaOptions& options, const MadeDelta& made);
   Result<void> Verify();
   Result<RebuiltFile> RebuildAndHash(const Rebuilder& rebuilder, const RecipeFile& file,
@@ -68,14 +62,7 @@ class CompressJob {
 
   std::optional<VersionRecord> version_;
   VersionOptions asked_;
-  std::string architecture_;
-  std::shared_ptr<const StoredCheckpoint> base_;
-  std::shared_ptr<const RecipeObjects> base_objects_;
-  std::shared_ptr<const Checkpoint> uploaded_;     // where the exact upload is not in the store
-  std::shared_ptr<const CheckpointSource> fine_;   // the stored checkpoint, or uploaded_
-  std::shared_ptr<const AdapterFactors> factors_;  // of an upload that is an adapter
-  std::unique_ptr<BlobSource> blobs_;
-  Recipe recipe_;
+  CompressInput input_;
   CompressSummary summary_;
   std::string phase_;                // that MakeDelta is in
   std::string method_, embeddings_;  // as made

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "gpu/cuda_module.h"
+#include "server/settings/settings.h"
 
 namespace signum {
 namespace {
@@ -25,156 +26,124 @@ struct RawFlags {
   int64_t drain_seconds = 30;
 };
 
-// --tls-cert is SIGNUM_TLS_CERT in the environment.
-std::string VariableOf(std::string_view flag) {
-  std::string variable = "SIGNUM_" + std::string(flag.substr(2));
-  for (char& c : variable) c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
-  return variable;
-}
-
-template <class T>
-CLI::Option* AddOption(CLI::App& app, const std::string& flag, T& value, const std::string& help) {
-  return app.add_option(flag, value, help + " [" + VariableOf(flag) + "]");
-}
-
-// Not what asks for text, and not --config, which a file cannot say.
-bool IsSetting(const std::string& flag) {
-  static const std::vector<std::string> kOthers = {"--help", "--version", "--config",
-                                                   "--print-config", "--print-options"};
-  return std::find(kOthers.begin(), kOthers.end(), flag) == kOthers.end();
-}
-
-// The arguments in CLI11's order (last first), after what the environment says. CLI11's own way
-// would let the file win over the environment; so, a flag that is given twice is the last one's.
-std::vector<std::string> Arguments(const CLI::App& app, int argc, const char* const* argv) {
-  std::vector<std::string> arguments;
-  for (const CLI::Option* option : app.get_options()) {
-    const std::string flag = "--" + option->get_single_name();
-    if (!IsSetting(flag) && flag != "--config") continue;
-    const char* value = std::getenv(VariableOf(flag).c_str());
-    if (value != nullptr) arguments.push_back(flag + "=" + value);
-  }
-  arguments.insert(arguments.end(), argv + 1, argv + argc);
-  std::reverse(arguments.begin(), arguments.end());
-  return arguments;
-}
-
 void AddServerOptions(CLI::App& app, RawFlags& raw, Config& config) {
-  AddOption(app, "--data", raw.data, "Directory that holds everything; made on the first start")
+  AddSetting(app, "--data", raw.data, "Directory that holds everything; made on the first start")
       ->required();
-  AddOption(app, "--listen", raw.listen, "ADDRESS:PORT; port 0 takes a free one")
+  AddSetting(app, "--listen", raw.listen, "ADDRESS:PORT; port 0 takes a free one")
       ->capture_default_str();
-  AddOption(app, "--port-file", raw.port_file,
-            "File that gets the bound port once the server answers");
-  AddOption(app, "--role", raw.roles, "What to do here: api, worker or both")
+  AddSetting(app, "--port-file", raw.port_file,
+             "File that gets the bound port once the server answers");
+  AddSetting(app, "--role", raw.roles, "What to do here: api, worker or both")
       ->capture_default_str();
-  AddOption(app, "--tls-cert", config.tls.cert, "PEM certificate chain; needs --tls-key");
-  AddOption(app, "--tls-key", config.tls.key, "PEM private key; needs --tls-cert");
-  AddOption(app, "--tls-client-ca", config.tls.client_ca,
-            "PEM certificates that sign clients'; nodes' tokens then work with such a one alone");
+  AddSetting(app, "--tls-cert", config.tls.cert, "PEM certificate chain; needs --tls-key");
+  AddSetting(app, "--tls-key", config.tls.key, "PEM private key; needs --tls-cert");
+  AddSetting(app, "--tls-client-ca", config.tls.client_ca,
+             "PEM certificates that sign clients'; nodes' tokens then work with such a one alone");
   app.add_flag("--no-auth", raw.no_auth,
-               "Everyone is an admin; only on a loopback address [SIGNUM_NO_AUTH]");
-  AddOption(app, "--log", raw.log, "Form of the logs: json, text or off (no access log)")
+               SettingHelp("--no-auth", "Everyone is an admin; only on a loopback address"));
+  AddSetting(app, "--log", raw.log, "Form of the logs: json, text or off (no access log)")
       ->capture_default_str();
-  AddOption(app, "--drain-seconds", raw.drain_seconds,
-            "What running requests get when the server stops")
+  AddSetting(app, "--drain-seconds", raw.drain_seconds,
+             "What running requests get when the server stops")
       ->check(CLI::Range(0, 3600))
       ->capture_default_str();
 }
 
 void AddWorkOptions(CLI::App& app, RawFlags& raw, Config& config) {
-  AddOption(app, "--device", config.device, "What compresses: auto, cpu or cuda:N")
+  AddSetting(app, "--device", config.device, "What compresses: auto, cpu or cuda:N")
       ->capture_default_str();
-  AddOption(
+  AddSetting(
       app, "--precision", config.precision,
       "Products while deltas are distilled: fp32, or fast (bfloat16 on CPUs that have it, TF32 "
       "on CUDA)")
       ->check(CLI::IsMember({"fp32", "fast"}))
       ->capture_default_str();
-  AddOption(app, "--workers", config.workers, "Jobs that run at once")
+  AddSetting(app, "--workers", config.workers, "Jobs that run at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  AddOption(app, "--job-threads", config.job_threads, "Threads of one job; 0: one a core")
+  AddSetting(app, "--job-threads", config.job_threads, "Threads of one job; 0: one a core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  AddOption(app, "--io-threads", config.io_threads, "Threads of connections; 0: one a core")
+  AddSetting(app, "--io-threads", config.io_threads, "Threads of connections; 0: one a core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  AddOption(app, "--pool-threads", config.pool_threads,
-            "Threads of handlers; 0: four a core, at least 8")
+  AddSetting(app, "--pool-threads", config.pool_threads,
+             "Threads of handlers; 0: four a core, at least 8")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
-  AddOption(app, "--max-connections", config.max_connections,
-            "Connections at once, as far as descriptors (ulimit -n) go; what is more gets 503")
+  AddSetting(app, "--max-connections", config.max_connections,
+             "Connections at once, as far as descriptors (ulimit -n) go; what is more gets 503")
       ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}))
       ->capture_default_str();
-  AddOption(app, "--upload-expiry", raw.upload_expiry,
-            "How long an unfinished upload is kept: 90s, 30m, 24h, 7d")
+  AddSetting(app, "--upload-expiry", raw.upload_expiry,
+             "How long an unfinished upload is kept: 90s, 30m, 24h, 7d")
       ->capture_default_str();
-  AddOption(app, "--header-timeout", raw.header_timeout, "How long a request's header may take")
+  AddSetting(app, "--header-timeout", raw.header_timeout, "How long a request's header may take")
       ->capture_default_str();
-  AddOption(app, "--body-timeout", raw.body_timeout,
-            "How long a body may stand still before its connection is closed")
+  AddSetting(app, "--body-timeout", raw.body_timeout,
+             "How long a body may stand still before its connection is closed")
       ->capture_default_str();
-  AddOption(app, "--max-upload", config.uploads.max_bytes, "Bytes of one upload: 500GB, 8TiB")
-      ->transform(CLI::AsSizeValue(false))
+  AddSetting(app, "--max-upload", config.uploads.max_bytes, "Bytes of one upload: 500GB, 8TiB")
+      ->transform(CLI::AsSizeValue(true))
       ->capture_default_str();
-  AddOption(app, "--max-upload-files", config.uploads.max_files, "Files of one upload")
+  AddSetting(app, "--max-upload-files", config.uploads.max_files, "Files of one upload")
       ->capture_default_str();
-  AddOption(app, "--keep-free", config.uploads.keep_free_bytes,
-            "Refuse uploads that would leave less free on the disk, and begin no job while less is")
-      ->transform(CLI::AsSizeValue(false))
+  AddSetting(
+      app, "--keep-free", config.uploads.keep_free_bytes,
+      "Refuse uploads that would leave less free on the disk, and begin no job while less is")
+      ->transform(CLI::AsSizeValue(true))
       ->capture_default_str();
 }
 
 void AddQuotaOptions(CLI::App& app, RawFlags& raw, Config& config) {
   constexpr double kMostRequests = 1e6;
-  AddOption(app, "--quota-bytes", raw.quota_bytes,
-            "Bytes that a tenant may hold, where it has no quota of its own; 0: no limit")
-      ->transform(CLI::AsSizeValue(false))
+  AddSetting(app, "--quota-bytes", raw.quota_bytes,
+             "Bytes that a tenant may hold, where it has no quota of its own; 0: no limit")
+      ->transform(CLI::AsSizeValue(true))
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  AddOption(app, "--quota-versions", raw.quota_versions,
-            "The same for its versions, all models together; 0: no limit")
+  AddSetting(app, "--quota-versions", raw.quota_versions,
+             "The same for its versions, all models together; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  AddOption(app, "--quota-jobs", raw.quota_jobs,
-            "The same for its jobs, queued and running; 0: no limit")
+  AddSetting(app, "--quota-jobs", raw.quota_jobs,
+             "The same for its jobs, queued and running; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  AddOption(app, "--quota-requests", raw.quota_requests,
-            "The same for the requests a second of its tokens; 0: no limit")
+  AddSetting(app, "--quota-requests", raw.quota_requests,
+             "The same for the requests a second of its tokens; 0: no limit")
       ->check(CLI::Range(0.0, kMostRequests))
       ->capture_default_str();
-  AddOption(app, "--quota-burst", raw.quota_burst,
-            "Requests that may come at once; 0: what a second brings")
+  AddSetting(app, "--quota-burst", raw.quota_burst,
+             "Requests that may come at once; 0: what a second brings")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  AddOption(app, "--auth-failures", config.auth_failures,
-            "Bad tokens a second that one address may send before it is refused; 0: no limit")
+  AddSetting(app, "--auth-failures", config.auth_failures,
+             "Bad tokens a second that one address may send before it is refused; 0: no limit")
       ->check(CLI::Range(0.0, kMostRequests))
       ->capture_default_str();
   app.add_flag("--read-only", config.read_only,
-               "Refuse every change and begin no job; reads go on [SIGNUM_READ_ONLY]");
+               SettingHelp("--read-only", "Refuse every change and begin no job; reads go on"));
 }
 
 void AddUpkeepOptions(CLI::App& app, RawFlags& raw, Config& config) {
-  AddOption(app, "--gc-every", raw.gc_every, "How often garbage is collected; off: by request only")
+  AddSetting(app, "--gc-every", raw.gc_every,
+             "How often garbage is collected; off: by request only")
       ->capture_default_str();
-  AddOption(app, "--gc-grace", raw.gc_grace, "How long what nothing names is kept")
+  AddSetting(app, "--gc-grace", raw.gc_grace, "How long what nothing names is kept")
       ->capture_default_str();
-  AddOption(app, "--scrub-every", raw.scrub_every,
-            "How often all that is stored is read and checked; off: by request only")
+  AddSetting(app, "--scrub-every", raw.scrub_every,
+             "How often all that is stored is read and checked; off: by request only")
       ->capture_default_str();
-  AddOption(app, "--scrub-rate", config.scrub_rate,
-            "Bytes a second that a scrub by itself reads; 0: no limit")
+  AddSetting(app, "--scrub-rate", config.scrub_rate,
+             "Bytes a second that a scrub by itself reads; 0: no limit")
       ->transform(CLI::AsSizeValue(true))
       ->capture_default_str();
-  AddOption(app, "--backup-dir", raw.backup_dir,
-            "Directory below which backups may be written; without it there are none by request");
-  AddOption(app, "--restore", raw.restore,
-            "Put the newest backup of this directory into --data, which is empty or new, and end");
-  AddOption(app, "--at", raw.restore_at, "With --restore: the backup of this number");
+  AddSetting(app, "--backup-dir", raw.backup_dir,
+             "Directory below which backups may be written; without it there are none by request");
+  AddSetting(app, "--restore", raw.restore,
+             "Put the newest backup of this directory into --data, which is empty or new, and end");
+  AddSetting(app, "--at", raw.restore_at, "With --restore: the backup of this number");
 }
 
 // "90s", "30m", "24h", "7d".
@@ -227,31 +196,6 @@ Result<void> ApplyUpkeep(const RawFlags& raw, Config& config) {
   }
   config.restore_at = id;
   return {};
-}
-
-// Thrown while the command line is read: --print-options needs nothing else of it.
-struct PrintOptions {};
-
-std::string Escaped(std::string text) {
-  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2)
-    text.insert(at, "\\");
-  return text;
-}
-
-// The reference of deploy/OPERATIONS.md, from the options themselves.
-std::string OptionsTable(const CLI::App& app) {
-  std::string table = "| flag, key of the file | variable | default | |\n|---|---|---|---|\n";
-  for (const CLI::Option* option : app.get_options()) {
-    const std::string flag = "--" + option->get_single_name();
-    if (!IsSetting(flag)) continue;
-    const std::string variable = VariableOf(flag);
-    std::string help = option->get_description();
-    if (const size_t at = help.rfind(" [" + variable + "]"); at != help.npos) help.resize(at);
-    const std::string otherwise = option->get_default_str();
-    table += "| `" + flag + "` | `" + variable + "` | " +
-             (otherwise.empty() ? "" : "`" + otherwise + "`") + " | " + Escaped(help) + " |\n";
-  }
-  return table;
 }
 
 Result<void> ApplyRoles(const std::string& roles, Config& config) {
@@ -352,28 +296,10 @@ std::variant<Config, UsageExit> ParseConfig(int argc, const char* const* argv) {
   AddWorkOptions(app, raw, config);
   AddQuotaOptions(app, raw, config);
   AddUpkeepOptions(app, raw, config);
-  app.set_config("--config", "", "TOML or INI file with the flags above, without the dashes");
-  app.set_version_flag("--version", std::string("signumd ") + SIGNUM_VERSION);
-  app.allow_config_extras(CLI::config_extras_mode::error);
-  bool print_config = false;
-  app.add_flag("--print-config", print_config,
-               "Print the settings in force, as --config reads them");
-  app.add_flag_callback(
-         "--print-options", [] { throw PrintOptions(); }, "Print all settings")
-      ->trigger_on_parse();
-  try {
-    app.parse(Arguments(app, argc, argv));
-  } catch (const PrintOptions&) {
-    return UsageExit{0, OptionsTable(app)};
-  } catch (const CLI::Success& success) {
-    const bool version = success.get_name() == "CallForVersion";
-    return UsageExit{0, version ? app.version() + "\n" : app.help()};
-  } catch (const CLI::ParseError& error) {
-    return UsageExit{2, std::string("signumd: ") + error.what() + "\n"};
-  }
+  if (auto ends = ParseSettings(app, argc, argv)) return *std::move(ends);
   auto made = MakeConfig(std::move(config), raw);
   if (made.has_error()) return UsageExit{2, "signumd: " + made.error().message + "\n"};
-  if (print_config) return UsageExit{0, app.config_to_str(true, false)};
+  if (auto printed = PrintedSettings(app)) return *std::move(printed);
   return *std::move(made);
 }
 

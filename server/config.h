@@ -9,6 +9,7 @@
 
 #include "server/access_log.h"
 #include "server/http/tls.h"
+#include "server/settings/usage_exit.h"
 #include "storage/base/result.h"
 #include "storage/quota.h"
 #include "storage/uploads.h"
@@ -46,12 +47,6 @@ struct Config {
   std::optional<uint64_t> restore_at;            // which; nullopt: the newest
   std::chrono::seconds drain{30};                // what running requests get when the server stops
   std::chrono::seconds header_timeout{15}, body_timeout{30};  // as http::ServerOptions
-};
-
-// Why the program ends before it began: --help (0) or wrong usage (2), with what to print.
-struct UsageExit {
-  int code = 0;
-  std::string text;
 };
 
 std::variant<Config, UsageExit> ParseConfig(int argc, const char* const* argv);

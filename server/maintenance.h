@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "server/app.h"
 
@@ -15,6 +16,9 @@ struct MaintenanceOptions {
   std::chrono::seconds collect_grace{3600};         // how long what nothing names is kept
   std::chrono::seconds scrub_every{7 * 24 * 3600};  // 0: only when asked for
   uint64_t scrub_rate = 20'000'000;                 // bytes a second of those that nobody asked for
+  // Of a repair that compresses again: as WorkerOptions.
+  std::string device = "auto";
+  int threads = 0;
 };
 
 // Runs the store's own jobs: garbage collection, scrub and backup, each kind on a thread of its own

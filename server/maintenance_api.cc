@@ -71,7 +71,9 @@ Result<http::Response> StartScrub(App& app, const http::Request& request, const 
     SIGNUM_ASSIGN(asked["rate"], body.Number("rate"));
   }
   SIGNUM_ASSIGN(const auto repair_from, body.OptionalString("repair_from"));
+  SIGNUM_ASSIGN(const bool recompress, body.Bool("recompress", false));
   SIGNUM_TRY(body.Done());
+  if (recompress) asked["recompress"] = true;
   if (repair_from) {
     SIGNUM_ASSIGN(asked["repair_from"], BackupPath(app, *repair_from));
   }

@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "server/maintenance_jobs.h"
+#include "server/remake_delta.h"
 #include "storage/scrub.h"
 
 namespace signum {
@@ -11,10 +12,12 @@ namespace {
 using nlohmann::json;
 
 json ObjectResource(const DamagedObject& object) {
-  return {
+  json resource = {
       {"object", object.digest.Text()},    {"size", object.size},         {"why", object.why},
       {"quarantined", object.quarantined}, {"repaired", object.repaired}, {"bases", object.bases},
       {"versions", object.versions}};
+  if (!object.not_repaired.empty()) resource["not_repaired"] = object.not_repaired;
+  return resource;
 }
 
 json ReportResource(const ScrubReport& report) {
@@ -69,11 +72,12 @@ Result<std::string> RunScrubJob(const MaintenanceContext& context, const JobReco
   const ScrubContext scrubbed{app.engine, app.objects, app.catalog, app.accounts, std::move(keys)};
   SIGNUM_ASSIGN(ScrubReport report, ScrubStore(scrubbed, options, steps));
   const std::string repair_from = request.value("repair_from", "");
+  const auto hold = app.objects.HoldCollection();
   if (!repair_from.empty() && !report.damaged.empty()) {
-    const auto hold = app.objects.HoldCollection();
     if (!steps("repair", 0)) return Fail(Errc::kCancelled, "cancelled", "stopped");
     SIGNUM_TRY(RepairFrom(context, repair_from, report));
   }
+  if (request.value("recompress", false)) SIGNUM_TRY(RemakeDeltas(context, report, steps));
   return ReportResource(report).dump();
 }
 

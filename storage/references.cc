@@ -129,8 +129,9 @@ Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Di
 }
 
 Result<uint64_t> BytesStoredSince(const ObjectStore& objects, const Digest& recipe,
-                                  UnixMicros since) {
-  SIGNUM_ASSIGN(const auto named, ObjectsOfRecipe(objects, recipe));
+                                  UnixMicros since, const std::vector<Digest>& others) {
+  SIGNUM_ASSIGN(auto named, ObjectsOfRecipe(objects, recipe));
+  named.insert(named.end(), others.begin(), others.end());
   uint64_t bytes = 0;
   for (const Digest& digest : std::set<Digest>(named.begin(), named.end())) {
     SIGNUM_ASSIGN(const auto info, objects.Describe(digest));

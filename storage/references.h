@@ -18,10 +18,10 @@ namespace signum {
 // than once, and need not exist.
 Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Digest& recipe);
 
-// What of these takes room since that moment. For whoever stored the recipe's objects from then on,
-// in one go or, after a crash, in several.
+// What of these and `others` takes room since that moment. For whoever stored the recipe's objects
+// from then on, in one go or, after a crash, in several.
 Result<uint64_t> BytesStoredSince(const ObjectStore& objects, const Digest& recipe,
-                                  UnixMicros since);
+                                  UnixMicros since, const std::vector<Digest>& others = {});
 
 // What reports and logs call a version: "tenant/model@3".
 std::string NameOf(const VersionRecord& version);

@@ -14,6 +14,7 @@
 #include <regex>
 
 #include "storage/rocks_checksum.h"
+#include "storage/rocks_log_file.h"
 #include "storage/rocks_logger.h"
 
 namespace signum {
@@ -178,6 +179,7 @@ Result<std::shared_ptr<RocksDatabase>> RocksDatabase::Open(const fs::path& direc
 }
 
 Result<void> RocksDatabase::OpenDb() {
+  SIGNUM_TRY(CheckRocksLogs(directory_ / "db"));
   rocksdb::DB* db = nullptr;
   rocksdb::Status status;
   do {

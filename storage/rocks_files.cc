@@ -10,6 +10,7 @@
 
 #include "storage/file_checksum.h"
 #include "storage/rocks_blobs.h"
+#include "storage/rocks_log_file.h"
 
 namespace signum {
 
@@ -29,6 +30,17 @@ void AddChecksums(RocksDatabase::Session& session, std::map<std::string, std::st
   std::vector<rocksdb::LiveFileMetaData> files;
   session.db().GetLiveFilesMetaData(&files);
   for (const auto& file : files) checksums.emplace(file.relative_filename, ChecksumOf(file));
+}
+
+// Whether a file is as it was written; a log, which grows, as far as it goes.
+Result<void> CheckFile(const fs::path& path, const EngineFile& file,
+                       const std::function<bool(uint64_t)>& progress) {
+  if (path.filename() == "CURRENT") return CheckRocksCurrent(path.parent_path());
+  if (path.extension() != ".sst") return CheckRocksLog(path);
+  SIGNUM_ASSIGN(const CheckedFile read, ChecksumFile(path, progress));
+  if (read.size != file.size) return Fail(Errc::kCorrupt, "file_damaged", "has another size");
+  if (file.crc32c.empty() || read.crc32c == file.crc32c) return {};
+  return Fail(Errc::kCorrupt, "file_damaged", "has another checksum than was recorded");
 }
 
 }  // namespace
@@ -59,6 +71,14 @@ Result<std::vector<EngineFile>> ListRocksFiles(RocksDatabase& database) {
       added.blob = BlobOfKey(file.smallestkey);
     }
   }
+  const fs::path directory = database.directory() / "db";
+  SIGNUM_ASSIGN(auto others, ListRocksLogs(directory));
+  others.push_back(directory / "CURRENT");
+  for (const fs::path& path : others) {
+    std::error_code gone;
+    const auto size = fs::file_size(path, gone);
+    if (!gone) files.push_back({"db/" + path.filename().string(), size, "", {}});
+  }
   std::sort(files.begin(), files.end(),
             [](const EngineFile& a, const EngineFile& b) { return a.name < b.name; });
   return files;
@@ -66,20 +86,13 @@ Result<std::vector<EngineFile>> ListRocksFiles(RocksDatabase& database) {
 
 Result<void> VerifyRocksFile(RocksDatabase& database, const EngineFile& file,
                              const std::function<bool(uint64_t)>& progress) {
-  const auto read = ChecksumFile(database.directory() / file.name, progress);
-  if (read.has_value() && read->size == file.size &&
-      (file.crc32c.empty() || read->crc32c == file.crc32c)) {
-    return {};
-  }
-  if (read.has_error() && read.error().code == Errc::kCancelled) return read.error();
+  const auto checked = CheckFile(database.directory() / file.name, file, progress);
+  if (checked.has_value() || checked.error().code == Errc::kCancelled) return checked;
   SIGNUM_ASSIGN(const auto live, ListRocksFiles(database));  // or replaced by a compaction since
   const bool still = std::any_of(live.begin(), live.end(),
                                  [&](const EngineFile& each) { return each.name == file.name; });
   if (!still) return Fail(Errc::kNotFound, "unknown_file", "the store has no file " + file.name);
-  const std::string why = read.has_error()          ? read.error().message
-                          : read->size != file.size ? "has another size"
-                                                    : "has another checksum than was recorded";
-  return Fail(Errc::kCorrupt, "file_damaged", "file " + file.name + " " + why);
+  return Fail(Errc::kCorrupt, "file_damaged", "file " + file.name + ": " + checked.error().message);
 }
 
 // Metadata of files is read before and after the cut: a file of the cut that neither names has no

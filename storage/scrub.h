@@ -26,6 +26,7 @@ struct DamagedObject {
   bool quarantined = false;  // cannot be read any more until it is stored anew
   bool repaired = false;
   std::vector<std::string> bases, versions;  // "tenant/model@version"
+  std::string not_repaired = {};             // why, where that was tried in vain
 };
 
 struct ScrubReport {

@@ -13,12 +13,14 @@ ALLOWED = {
     "storage/format": {"storage/base", "storage/format"},
     "storage": {"storage/base", "storage/format", "storage"},
     "gpu": {"storage/base", "storage/format", "gpu"},
-    "server": {"storage/base", "storage/format", "storage", "gpu", "server", "server/http"},
-    "client": {"storage/base", "storage/format", "gpu", "client", "server/http"},
+    "server": {"storage/base", "storage/format", "storage", "gpu", "server", "server/http", "server/settings"},
+    "client": {"storage/base", "storage/format", "gpu", "client", "server/http", "server/settings"},
     "tests": None,  # sees everything
 }
 # server/http is the transport alone: clients (signum-node) use it too, so it may not see the rest.
 ALLOWED["server/http"] = {"storage/base", "server/http"}
+# So with the table of settings that every program which stays has.
+ALLOWED["server/settings"] = {"server/settings"}
 
 # What server/ and client/ may see of gpu/: the headers at its top, and of its folders these.
 GPU_PUBLIC = {"gpu/distill/" + name + ".h" for name in ("calibration", "distill", "make_delta", "report_json")}

@@ -13,6 +13,7 @@ using nlohmann::json;
 struct Options {
   std::string sample, repair_from;
   uint64_t rate = 0;
+  bool recompress = false;
 };
 
 // "5%" or "0.05".
@@ -41,6 +42,8 @@ void PrintReport(const json& result) {
     PrintText(JsonCell(object, "object") + ": " + JsonCell(object, "why") +
               (object.value("repaired", false) ? "; repaired" : "") + "; touches " +
               (touched.empty() ? "nothing" : touched) + "\n");
+    const std::string why = object.value("not_repaired", "");
+    if (!why.empty()) PrintText("  not repaired: " + why + "\n");
   }
   for (const char* kind : {"damaged_files", "problems"}) {
     for (const json& line : result.value(kind, json::array())) {
@@ -69,6 +72,7 @@ Result<void> Run(const CommandContext& context, const Options& options) {
   }
   if (options.rate > 0) request["rate"] = options.rate;
   if (!options.repair_from.empty()) request["repair_from"] = options.repair_from;
+  if (options.recompress) request["recompress"] = true;
   SIGNUM_ASSIGN(const auto registry, context.Connect());
   SIGNUM_ASSIGN(const json result, RunMaintenance(*registry, "scrub", request));
   context.json ? PrintJson(result) : PrintReport(result);
@@ -86,6 +90,8 @@ CommandRun AddScrub(CLI::App& app, const CommandContext& context) {
       ->transform(CLI::AsSizeValue(true));
   app.add_option("--repair-from", options->repair_from,
                  "Take what is damaged from the backups in this directory of the server");
+  app.add_flag("--recompress", options->recompress,
+               "Make damaged deltas again from their exact uploads");
   return [&context, options] { return Run(context, *options); };
 }
 

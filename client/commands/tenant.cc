@@ -67,7 +67,7 @@ Result<json> ChangeOf(const Options& options) {
 
 // As CLI::AsSizeValue, but for one word.
 std::string SizeOrDefault(std::string& text) {
-  return text == kDefault ? "" : CLI::AsSizeValue(false)(text);
+  return text == kDefault ? "" : CLI::AsSizeValue(true)(text);
 }
 
 // What is used of what is in force, and whether that is the tenant's own or the server's.

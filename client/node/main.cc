@@ -17,6 +17,7 @@
 #include "client/node/serve/serving.h"
 #include "client/tls_options.h"
 #include "server/http/server.h"
+#include "server/settings/settings.h"
 #include "storage/base/file.h"
 #include "storage/base/name.h"
 
@@ -45,73 +46,85 @@ Result<std::string> DefaultCache(const std::string& node) {
 
 void DeclareServing(CLI::App& app, Flags& flags) {
   ServingOptions& serving = flags.serving;
-  app.add_flag("--serve,!--no-serve", flags.serve,
-               "Answer requests with the models (default), or only keep them resident");
-  app.add_option("--base", serving.bases,
-                 "Folder with a base checkpoint, so that it is not fetched; repeat for more");
-  app.add_option("--device", serving.device.name,
-                 "What computes, and holds bases and deltas: cpu (default), cuda:N, or auto");
-  app.add_option("--device-memory", serving.device.memory_bytes,
-                 "Device memory for deltas, bytes (default: half of the device's)")
-      ->transform(CLI::AsSizeValue(false));
-  app.add_option("--threads", serving.device.threads,
-                 "Threads of a step on the CPU; 0 (default): one a core")
-      ->check(CLI::Range(0, 1024));
-  app.add_option("--kv-cache", serving.kv_bytes,
-                 "Memory for keys and values, for each base (default 1GiB)")
-      ->transform(CLI::AsSizeValue(false));
-  app.add_option("--max-batch", serving.scheduler.max_sequences, "Requests computed at a time (64)")
-      ->check(CLI::Range(1, 4096));
-  app.add_option("--max-queue", serving.scheduler.max_queued,
-                 "Requests that may wait for a place; others are answered 429 (256)")
-      ->check(CLI::Range(1, 1 << 20));
-  app.add_option("--step-tokens", serving.step_rows, "Tokens computed in a step, at most (256)")
-      ->check(CLI::Range(1, 1 << 16));
-  app.add_option("--api-key", flags.api.api_key, "Key that requests below /v1/ must carry")
-      ->envname("SIGNUM_API_KEY");
+  app.add_flag(
+         "--serve,!--no-serve", flags.serve,
+         SettingHelp("--serve", "Answer requests with the models, or only keep them resident"))
+      ->default_str("true");
+  AddSetting(app, "--base", serving.bases,
+             "Folder with a base checkpoint, so that it is not fetched; repeat for more");
+  AddSetting(app, "--device", serving.device.name,
+             "What computes, and holds bases and deltas: cpu, cuda:N, or auto")
+      ->capture_default_str();
+  AddSetting(app, "--device-memory", serving.device.memory_bytes,
+             "Device memory for deltas, bytes (0: half of the device's)")
+      ->transform(CLI::AsSizeValue(true))
+      ->capture_default_str();
+  AddSetting(app, "--threads", serving.device.threads,
+             "Threads of a step on the CPU (0: one a core)")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  AddSetting(app, "--kv-cache", serving.kv_bytes, "Memory for keys and values, for each base")
+      ->transform(CLI::AsSizeValue(true))
+      ->capture_default_str();
+  AddSetting(app, "--max-batch", serving.scheduler.max_sequences, "Requests computed at a time")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  AddSetting(app, "--max-queue", serving.scheduler.max_queued,
+             "Requests that may wait for a place; others are answered 429")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  AddSetting(app, "--step-tokens", serving.step_rows, "Tokens computed in a step, at most")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  AddSetting(app, "--api-key", flags.api.api_key, "Key that requests below /v1/ must carry");
 }
 
 void Declare(CLI::App& app, Flags& flags) {
   NodeOptions& node = flags.node;
-  app.add_option("--registry", node.registry_url, "URL of the registry")
-      ->envname("SIGNUM_REGISTRY")
-      ->required();
-  app.add_option("--token", node.token, "Token of role node")->envname("SIGNUM_TOKEN");
+  AddSetting(app, "--registry", node.registry_url, "URL of the registry")->required();
+  AddSetting(app, "--token", node.token, "Token of role node");
   AddTlsOptions(app, node.tls);
-  app.add_option("--tenant", node.tenants, "A tenant to serve; repeat for more")->required();
-  app.add_option("--guests", node.max_guests,
-                 "Tenants beside those that are followed when somebody asks for a model of theirs "
-                 "and the token allows (default 16; 0: none)")
-      ->check(CLI::Range(0, 1 << 16));
-  app.add_option("--guest-idle", flags.guest_idle,
-                 "Seconds after which a tenant leaves that nobody has asked for (default 3600)")
-      ->check(CLI::Range(1.0, 1e9));
-  app.add_option("--cache", node.cache_directory,
-                 "Directory of the local cache (default: the user's cache, signum-node/NAME)");
-  app.add_option("--cache-bytes", node.cache_bytes,
-                 "Bound of the cache; least recently used deltas go first (default: none)")
-      ->transform(CLI::AsSizeValue(false));
-  app.add_option("--memory", node.memory_bytes,
-                 "Memory for deltas, bytes (default: half of the machine's)")
-      ->transform(CLI::AsSizeValue(false));
-  app.add_option("--connections", node.fetch.connections,
-                 "Connections that fetch one large delta (64 MiB or more) at once (4)")
-      ->check(CLI::Range(1, 64));
-  app.add_option("--slots", node.slots,
-                 "Models in memory at a time, one slot each; others are loaded from the cache when "
-                 "asked for (default: as many as --memory holds)")
-      ->check(CLI::Range(1, 1 << 16));
-  app.add_option("--pin", node.pinned, "TENANT/MODEL that is never evicted; repeat for more");
-  app.add_option("--node", node.name, "Name to report as (default: the host's)");
-  app.add_option(
-      "--trust-key", node.trust_key,
-      "Public key (base64) manifests must be signed with (default: pinned on first use)");
+  AddSetting(app, "--tenant", node.tenants, "A tenant to serve; repeat for more")->required();
+  AddSetting(app, "--guests", node.max_guests,
+             "Tenants beside those that are followed when somebody asks for a model of theirs "
+             "and the token allows; 0: none")
+      ->check(CLI::Range(0, 1 << 16))
+      ->capture_default_str();
+  AddSetting(app, "--guest-idle", flags.guest_idle,
+             "Seconds after which a tenant leaves that nobody has asked for")
+      ->check(CLI::Range(1.0, 1e9))
+      ->capture_default_str();
+  AddSetting(app, "--cache", node.cache_directory,
+             "Directory of the local cache (default: the user's cache, signum-node/NAME)");
+  AddSetting(app, "--cache-bytes", node.cache_bytes,
+             "Bound of the cache; least recently used deltas go first (0: none)")
+      ->transform(CLI::AsSizeValue(true))
+      ->capture_default_str();
+  AddSetting(app, "--memory", node.memory_bytes,
+             "Memory for deltas, bytes (0: half of the machine's)")
+      ->transform(CLI::AsSizeValue(true))
+      ->capture_default_str();
+  AddSetting(app, "--connections", node.fetch.connections,
+             "Connections that fetch one large delta (64 MiB or more) at once")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  AddSetting(app, "--slots", node.slots,
+             "Models in memory at a time, one slot each; others are loaded from the cache when "
+             "asked for (0: as many as --memory holds)")
+      ->check(CLI::Range(0, 1 << 16))
+      ->capture_default_str();
+  AddSetting(app, "--pin", node.pinned, "TENANT/MODEL that is never evicted; repeat for more");
+  AddSetting(app, "--node", node.name, "Name to report as (default: the host's)");
+  AddSetting(app, "--trust-key", node.trust_key,
+             "Public key (base64) manifests must be signed with (default: pinned on first use)");
   DeclareServing(app, flags);
-  app.add_option("--fetch-window", flags.fetch_window,
-                 "Seconds over which fetches after a change are spread (default 0: at once)")
-      ->check(CLI::Range(0.0, 86'400.0));
-  app.add_option("--listen", flags.listen, "ADDRESS:PORT (default 127.0.0.1:8081; port 0: any)");
-  app.add_option("--port-file", flags.port_file, "File to write the bound port to");
+  AddSetting(app, "--fetch-window", flags.fetch_window,
+             "Seconds over which fetches after a change are spread (0: at once)")
+      ->check(CLI::Range(0.0, 86'400.0))
+      ->capture_default_str();
+  AddSetting(app, "--listen", flags.listen, "ADDRESS:PORT; port 0 takes a free one")
+      ->capture_default_str();
+  AddSetting(app, "--port-file", flags.port_file, "File to write the bound port to");
 }
 
 Result<http::ServerOptions> ParseListen(const std::string& listen) {
@@ -220,12 +233,12 @@ int Main(int argc, char** argv) {
   flags.node.max_guests = 16;
   CLI::App app("Signum's inference node: keeps the live deltas of its tenants verified in memory.",
                "signum-node");
-  app.set_version_flag("--version", std::string("signum-node ") + SIGNUM_VERSION);
   Declare(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  auto ends = ParseSettings(app, argc, argv);
+  if (!ends) ends = PrintedSettings(app);
+  if (ends) {
+    std::fputs(ends->text.c_str(), ends->code == 0 ? stdout : stderr);
+    return ends->code == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
   }
   const Result<void> done = Serve(std::move(flags));
   if (done) return 0;

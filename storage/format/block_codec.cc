@@ -1,11 +1,11 @@
 #include "storage/format/block_codec.h"
 
+#define ZSTD_STATIC_LINKING_ONLY  // for ZSTD_c_literalCompressionMode
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 namespace signum {
 
@@ -15,13 +15,11 @@ namespace {
 // counts. Text of tokenizers and configs is worth the search, and small.
 constexpr int kPlaneLevel = 1;
 constexpr int kFileLevel = 9;
+constexpr int kNoSearchLevel = -1000;  // looks for repetitions hardly anywhere
 
 constexpr size_t kFieldBytes = 4;
 
 size_t HeadBytes(const NumberLayout& layout) { return kFieldBytes * (1 + layout.width); }
-
-constexpr std::array<size_t, 4> kShifts = {0, 1, 2, 4};
-constexpr size_t kSample = 4096;  // numbers of a block that its shift is chosen by
 
 alignas(64) constexpr std::array<std::byte, kEncodedBlockBytes> kZeros{};
 
@@ -31,48 +29,9 @@ bool AllZero(ConstBytes bytes) { return std::equal(bytes.begin(), bytes.end(), k
 
 bool IsShift(uint32_t shift) { return shift == 0 || shift == 1 || shift == 2 || shift == 4; }
 
-// Bits that an ideal code takes for a byte of `counts`, 256 of them that add up to `total`.
-double Entropy(const std::array<uint32_t, 256>& counts, size_t total) {
-  double bits = 0;
-  for (const uint32_t count : counts) {
-    if (count == 0) continue;
-    const double share = static_cast<double>(count) / static_cast<double>(total);
-    bits -= share * std::log2(share);
-  }
-  return bits;
-}
-
-// Bits a number when the planes are shifted by `shift`, from some of the numbers.
-double CostOf(size_t shift, size_t width, size_t count, ConstBytes planes) {
-  const size_t step = std::max<size_t>(1, count / kSample);
-  double bits = static_cast<double>(shift);
-  for (size_t p = 0; p < width; ++p) {
-    std::array<uint32_t, 256> counts{};
-    size_t total = 0;
-    for (size_t i = 0; i < count; i += step, ++total) {
-      const auto low = static_cast<uint32_t>(planes[p * count + i]);
-      const uint32_t high = p + 1 < width ? static_cast<uint32_t>(planes[(p + 1) * count + i]) : 0;
-      ++counts[(low | high << 8) >> shift & 0xff];
-    }
-    bits += Entropy(counts, total);
-  }
-  return bits;
-}
-
-// How far to shift: low bits that are noise cost a coder time and save nothing, and what is above
-// them may then fit one byte less. Of about equal costs the longest, which decodes fastest.
-size_t BestShift(size_t width, size_t count, ConstBytes planes) {
-  constexpr double kAboutEqual = 1.01, kNoise = 0.97 * 8;
-  std::array<double, 4> costs;
-  for (size_t i = 0; i < kShifts.size(); ++i) costs[i] = CostOf(kShifts[i], width, count, planes);
-  if (costs[0] > kNoise * static_cast<double>(width)) return 0;
-  const double most = *std::min_element(costs.begin(), costs.end()) * kAboutEqual;
-  size_t best = 0;
-  for (size_t i = 0; i < kShifts.size(); ++i) best = costs[i] <= most ? kShifts[i] : best;
-  return best;
-}
-
 Error NoMemory() { return Fail(Errc::kInternal, "zstd", "no memory for zstd"); }
+
+Error NoLevel() { return Fail(Errc::kInternal, "zstd", "zstd does not know a level"); }
 
 Error Bad(const char* why) {
   return Fail(Errc::kCorrupt, "bad_encoding", "a block of an encoded object: " + std::string(why));
@@ -101,18 +60,30 @@ struct BlockCodec::Zstd {
   std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> decompress{nullptr, ZSTD_freeDCtx};
 };
 
-BlockCodec::BlockCodec()
-    : zstd_(std::make_unique<Zstd>()), planes_(kEncodedBlockBytes), low_(kEncodedBlockBytes / 2) {}
+BlockCodec::BlockCodec() : zstd_(std::make_unique<Zstd>()), planes_(kEncodedBlockBytes) {}
 
 BlockCodec::~BlockCodec() = default;
 
+// A level below 0 would leave the entropy coder out too, unless it is told not to.
+bool BlockCodec::SetLevel(int level) {
+  ZSTD_CCtx* const to = zstd_->compress.get();
+  const auto literals = level < 0 ? ZSTD_ps_enable : ZSTD_ps_auto;
+  ZSTD_CCtx_reset(to, ZSTD_reset_session_only);  // of a plane that did not fit
+  return ZSTD_isError(ZSTD_CCtx_setParameter(to, ZSTD_c_compressionLevel, level)) == 0 &&
+         ZSTD_isError(ZSTD_CCtx_setParameter(to, ZSTD_c_literalCompressionMode, literals)) == 0;
+}
+
 // A plane that zstd does not make smaller is kept as it is; one of zeros takes nothing.
-Result<size_t> BlockCodec::AppendPlane(ConstBytes plane, int level, size_t end) {
+Result<size_t> BlockCodec::AppendPlane(ConstBytes plane, PlaneCoding coding, int level,
+                                       size_t end) {
   if (AllZero(plane)) return 0;
-  const size_t length = ZSTD_compressCCtx(zstd_->compress.get(), block_.data() + end,
-                                          plane.size() - 1, plane.data(), plane.size(), level);
-  if (ZSTD_isError(length) == 0) return length;
-  if (ZSTD_getErrorCode(length) == ZSTD_error_memory_allocation) return NoMemory();
+  if (coding != PlaneCoding::kRaw) {
+    if (!SetLevel(coding == PlaneCoding::kLiterals ? kNoSearchLevel : level)) return NoLevel();
+    const size_t length = ZSTD_compress2(zstd_->compress.get(), block_.data() + end,
+                                         plane.size() - 1, plane.data(), plane.size());
+    if (ZSTD_isError(length) == 0) return length;
+    if (ZSTD_getErrorCode(length) == ZSTD_error_memory_allocation) return NoMemory();
+  }
   std::memcpy(block_.data() + end, plane.data(), plane.size());
   return plane.size();
 }
@@ -121,37 +92,36 @@ Result<ConstBytes> BlockCodec::Encode(const NumberLayout& layout, ConstBytes raw
   if (!zstd_->compress) zstd_->compress.reset(ZSTD_createCCtx());
   if (!zstd_->compress) return NoMemory();
   const size_t count = raw.size() / layout.width;
-  const int level = layout.kind == NumberKind::kBytes ? kFileLevel : kPlaneLevel;
-  SplitDifference(layout, raw.data(), OrZeros(base), count, planes_.data());
-  const ConstBytes planes = ConstBytes(planes_).first(raw.size());
-  const size_t shift =
-      layout.kind == NumberKind::kBytes ? 0 : BestShift(layout.width, count, planes);
-  if (shift > 0) ShiftPlanes(shift, layout.width, count, planes_.data(), low_.data());
-  const size_t head = HeadBytes(layout), packed = PackedBytes(shift, count);
+  const bool file = layout.kind == NumberKind::kBytes;
+  const PlaneChoice choice = file ? PlaneChoice{0, {PlaneCoding::kMatches}}
+                                  : ChoosePlanes(layout, raw.data(), OrZeros(base), count);
+  const size_t head = HeadBytes(layout), packed = PackedBytes(choice.shift, count);
   block_.resize(head + packed + raw.size());
-  StoreLe(block_.data(), static_cast<uint32_t>(shift));
-  std::copy_n(low_.begin(), packed, block_.begin() + static_cast<std::ptrdiff_t>(head));
+  StoreLe(block_.data(), static_cast<uint32_t>(choice.shift));
+  SplitDifference(layout, choice.shift, raw.data(), OrZeros(base), count, planes_.data(),
+                  block_.data() + head);
   size_t end = head + packed;
   for (size_t p = 0; p < layout.width; ++p) {
-    SIGNUM_ASSIGN(const size_t length, AppendPlane(planes.subspan(p * count, count), level, end));
+    const ConstBytes plane = ConstBytes(planes_).subspan(p * count, count);
+    SIGNUM_ASSIGN(const size_t length,
+                  AppendPlane(plane, choice.coding[p], file ? kFileLevel : kPlaneLevel, end));
     StoreLe(block_.data() + (p + 1) * kFieldBytes, static_cast<uint32_t>(length));
     end += length;
   }
   return ConstBytes(block_).first(end);
 }
 
-Result<void> BlockCodec::TakePlane(size_t length, ConstBytes& rest, MutableBytes plane) {
-  if (length > plane.size() || length > rest.size()) return Bad("a plane is too long");
-  if (length == 0) {
-    std::memset(plane.data(), 0, plane.size());
-  } else if (length == plane.size()) {
-    std::memcpy(plane.data(), rest.data(), length);
-  } else if (ZSTD_decompressDCtx(zstd_->decompress.get(), plane.data(), plane.size(), rest.data(),
-                                 length) != plane.size()) {  // an error code is no such number
-    return Bad("zstd does not give the plane back");
-  }
+// Where the next plane of `rest` lies: in the block itself, or unpacked in `room`.
+Result<const std::byte*> BlockCodec::TakePlane(size_t length, ConstBytes& rest, MutableBytes room) {
+  if (length > room.size() || length > rest.size()) return Bad("a plane is too long");
+  const std::byte* const packed = rest.data();
   rest = rest.subspan(length);
-  return {};
+  if (length == 0) return kZeros.data();
+  if (length == room.size()) return packed;
+  const size_t unpacked =
+      ZSTD_decompressDCtx(zstd_->decompress.get(), room.data(), room.size(), packed, length);
+  if (unpacked == room.size()) return room.data();  // an error code is no such number
+  return Bad("zstd does not give the plane back");
 }
 
 Result<void> BlockCodec::Decode(const NumberLayout& layout, ConstBytes block, ConstBytes base,
@@ -166,13 +136,14 @@ Result<void> BlockCodec::Decode(const NumberLayout& layout, ConstBytes block, Co
   if (rest.size() < PackedBytes(shift, count)) return Bad("too short");
   const std::byte* const low = rest.data();
   rest = rest.subspan(PackedBytes(shift, count));
+  std::array<const std::byte*, kMostPlanes> planes{};
   for (size_t p = 0; p < layout.width; ++p) {
     const auto length = LoadLe<uint32_t>(block.data() + (p + 1) * kFieldBytes);
-    SIGNUM_TRY(TakePlane(length, rest, MutableBytes(planes_).subspan(p * count, count)));
+    const MutableBytes room = MutableBytes(planes_).subspan(p * count, count);
+    SIGNUM_ASSIGN(planes[p], TakePlane(length, rest, room));
   }
   if (!rest.empty()) return Bad("bytes after its last plane");
-  if (shift > 0) UnshiftPlanes(shift, layout.width, count, low, planes_.data());
-  JoinDifference(layout, planes_.data(), OrZeros(base), count, raw.data());
+  JoinDifference(layout, shift, planes, low, OrZeros(base), count, raw.data());
   return {};
 }
 

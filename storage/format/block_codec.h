@@ -5,7 +5,7 @@
 
 #include "storage/base/bytes.h"
 #include "storage/base/result.h"
-#include "storage/format/byte_planes.h"
+#include "storage/format/plane_choice.h"
 
 namespace signum {
 
@@ -40,11 +40,12 @@ class BlockCodec {
 
  private:
   struct Zstd;
-  Result<size_t> AppendPlane(ConstBytes plane, int level, size_t end);
-  Result<void> TakePlane(size_t length, ConstBytes& rest, MutableBytes plane);
+  bool SetLevel(int level);
+  Result<size_t> AppendPlane(ConstBytes plane, PlaneCoding coding, int level, size_t end);
+  Result<const std::byte*> TakePlane(size_t length, ConstBytes& rest, MutableBytes room);
 
   std::unique_ptr<Zstd> zstd_;
-  std::vector<std::byte> planes_, low_, block_;
+  std::vector<std::byte> planes_, block_;
 };
 
 }  // namespace signum

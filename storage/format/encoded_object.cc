@@ -25,23 +25,37 @@ uint64_t BlocksOf(uint64_t size) {
   return size / kEncodedBlockBytes + (size % kEncodedBlockBytes == 0 ? 0 : 1);
 }
 
+// Bytes of a source: where they are in memory already, else in `buffer`. What is returned is valid
+// as long as source and loan.
+struct Loan {
+  std::vector<std::byte> buffer;
+  HeldBytes held;
+};
+Result<ConstBytes> Borrow(const ByteSource& source, uint64_t offset, size_t size, Loan& loan) {
+  if (!source.View().empty()) return source.View().subspan(offset, size);
+  SIGNUM_ASSIGN(loan.held, source.Hold(offset, size));
+  if (loan.held.bytes.size() == size) return loan.held.bytes;
+  loan.buffer.resize(std::max(size, loan.buffer.size()));
+  SIGNUM_TRY(source.Read(offset, MutableBytes(loan.buffer).first(size)));
+  return ConstBytes(loan.buffer).first(size);
+}
+
 // The bytes of a base that stand beside [offset, offset + size) of the raw object, zeros where it
-// has none; in `buffer` unless the base lies in memory.
-Result<ConstBytes> BaseBytes(const ByteSource* base, uint64_t offset, size_t size,
-                             std::vector<std::byte>& buffer) {
+// has none.
+Result<ConstBytes> BaseBytes(const ByteSource* base, uint64_t offset, size_t size, Loan& loan) {
   if (base == nullptr || base->size() <= offset) return ConstBytes();
   const size_t there = std::min<uint64_t>(size, base->size() - offset);
-  if (there == size && !base->View().empty()) return base->View().subspan(offset, size);
-  buffer.resize(kEncodedBlockBytes);
-  SIGNUM_TRY(base->Read(offset, MutableBytes(buffer).first(there)));
-  std::fill(buffer.begin() + static_cast<std::ptrdiff_t>(there), buffer.end(), std::byte{0});
-  return ConstBytes(buffer).first(size);
+  if (there == size) return Borrow(*base, offset, size, loan);
+  loan.buffer.resize(std::max(size, loan.buffer.size()));
+  SIGNUM_TRY(base->Read(offset, MutableBytes(loan.buffer).first(there)));
+  std::fill_n(loan.buffer.begin() + static_cast<std::ptrdiff_t>(there), size - there, std::byte{0});
+  return ConstBytes(loan.buffer).first(size);
 }
 
 // What decoding a block takes.
 struct Workspace {
   BlockCodec codec;
-  std::vector<std::byte> encoded, base;
+  Loan encoded, base;
 };
 
 // Lends this thread's workspaces: one, and another while a base is an encoded object itself.
@@ -52,7 +66,10 @@ class WorkspaceLoan {
     work_ = std::move(idle_.back());
     idle_.pop_back();
   }
-  ~WorkspaceLoan() { idle_.push_back(std::move(work_)); }
+  ~WorkspaceLoan() {
+    work_->encoded.held = work_->base.held = {};  // which may keep a store open
+    idle_.push_back(std::move(work_));
+  }
   WorkspaceLoan(const WorkspaceLoan&) = delete;
   WorkspaceLoan& operator=(const WorkspaceLoan&) = delete;
   Workspace& operator*() const { return *work_; }
@@ -113,14 +130,15 @@ Result<EncodeResult> EncodeObject(const ByteSource& raw, const NumberLayout& lay
     return Fail(Errc::kInternal, "bad_layout", "bytes that are no whole numbers of their layout");
   }
   BlockCodec codec;
-  std::vector<std::byte> raw_buffer, base_buffer, again(kEncodedBlockBytes);
+  std::vector<std::byte> again(kEncodedBlockBytes);
+  Loan raw_loan, base_loan;
   Sha256 hash;
   std::string index;
   EncodeResult result;
   for (uint64_t at = 0; at < raw.size(); at += kEncodedBlockBytes) {
     const size_t size = std::min<uint64_t>(kEncodedBlockBytes, raw.size() - at);
-    SIGNUM_ASSIGN(const ConstBytes bytes, BaseBytes(&raw, at, size, raw_buffer));
-    SIGNUM_ASSIGN(const ConstBytes beside, BaseBytes(base, at, size, base_buffer));
+    SIGNUM_ASSIGN(const ConstBytes bytes, Borrow(raw, at, size, raw_loan));
+    SIGNUM_ASSIGN(const ConstBytes beside, BaseBytes(base, at, size, base_loan));
     SIGNUM_ASSIGN(const ConstBytes block, codec.Encode(layout, bytes, beside));
     const MutableBytes decoded = MutableBytes(again).first(size);
     SIGNUM_TRY(codec.Decode(layout, block, beside, decoded));
@@ -232,11 +250,10 @@ Result<void> EncodedObject::Decode(uint64_t block, MutableBytes raw) const {
   const WorkspaceLoan loan;
   Workspace& work = *loan;
   const Block& at = blocks_[block];
-  work.encoded.resize(at.length);
-  SIGNUM_TRY(encoded_->Read(at.begin, work.encoded));
+  SIGNUM_ASSIGN(const ConstBytes bytes, Borrow(*encoded_, at.begin, at.length, work.encoded));
   SIGNUM_ASSIGN(const ConstBytes base,
                 BaseBytes(base_.get(), block * kEncodedBlockBytes, raw.size(), work.base));
-  const auto decoded = work.codec.Decode(layout_, work.encoded, base, raw);
+  const auto decoded = work.codec.Decode(layout_, bytes, base, raw);
   if (decoded.has_error()) return Bad(decoded.error().message);
   if (Fletcher::Of(raw) == at.sums) return {};
   return Bad("block " + std::to_string(block) + " does not match its checksum");

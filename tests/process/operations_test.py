@@ -9,71 +9,105 @@ import yaml
 from programs import BIN, ROOT, run
 
 
-def options():
-    printed = run(BIN / "signumd", "--print-options")
+# What a program must be told, so that it takes its settings.
+NEEDED = {"signumd": {"data": "/tmp/unused"},
+          "signum-node": {"registry": "http://127.0.0.1:1", "tenant": "acme", "cache": "/tmp/unused"}}
+PROGRAMS = pytest.mark.parametrize("program", NEEDED)
+
+
+def options(program):
+    printed = run(BIN / program, "--print-options")
     assert printed.returncode == 0, printed.stderr
     return printed.stdout
 
 
-def rows():
-    found = re.findall(r"^\| `--([a-z-]+)` \| `(SIGNUM_[A-Z_]+)` \| (?:`([^`]*)`)? ?\| ", options(), re.M)
+def rows(program):
+    found = re.findall(r"^\| `--([a-z0-9-]+)` \| `(SIGNUM_[A-Z0-9_]+)` \| (?:`([^`]*)`)? ?\| ", options(program), re.M)
     assert len(found) > 20
     return found
 
 
-def test_the_reference_is_what_the_program_says():
+@PROGRAMS
+def test_the_reference_is_what_the_program_says(program):
     document = (ROOT / "deploy/OPERATIONS.md").read_text()
-    begin, end = "<!-- signumd --print-options -->\n", "<!-- end -->"
-    assert document.split(begin)[1].split(end)[0] == options(), "run signumd --print-options and put it there"
+    begin, end = f"<!-- {program} --print-options -->\n", "<!-- end -->"
+    said = document.split(begin)[1].split(end)[0]
+    assert said == options(program), f"run {program} --print-options and put it there"
 
 
 # A value that is not the default, and another; what is not here takes numbers.
 SAMPLES = {"data": ("/tmp/one", "/tmp/two"), "listen": ("127.0.0.1:1", "127.0.0.1:2"), "port-file": ("/tmp/p", "/tmp/q"),
            "role": ("api", "worker"), "tls-cert": ("/tmp/c", "/tmp/d"), "tls-key": ("/tmp/k", "/tmp/l"),
-           "tls-client-ca": ("/tmp/a", "/tmp/b"), "no-auth": ("true", None), "log": ("text", "off"), "device": ("cpu", "cuda:0"),
-           "precision": ("fast", "fp32"),
+           "tls-client-ca": ("/tmp/a", "/tmp/b"), "no-auth": ("true", None), "log": ("text", "off"), "precision": ("fast", "fp32"),
            "upload-expiry": ("2h", "3h"), "header-timeout": ("4s", "5s"), "body-timeout": ("6s", "7s"),
            "gc-every": ("8m", "off"), "gc-grace": ("9m", "10m"), "scrub-every": ("11h", "off"), "backup-dir": ("/tmp/e", "/tmp/f"),
-           "restore": ("/tmp/g", "/tmp/h"), "read-only": ("true", None)}
+           "restore": ("/tmp/g", "/tmp/h"), "read-only": ("true", None),
+           "registry": ("http://127.0.0.1:2", "http://127.0.0.1:3"), "token": ("one", "two"), "ca-file": ("/tmp/a", "/tmp/b"),
+           "cert-file": ("/tmp/c", "/tmp/d"), "key-file": ("/tmp/k", "/tmp/l"), "tenant": ("one", "two"), "cache": ("/tmp/m", "/tmp/n"),
+           "pin": ("acme/one", "acme/two"), "node": ("one", "two"), "trust-key": ("one", "two"), "serve": ("false", None),
+           "base": ("/tmp/o", "/tmp/r"), "api-key": ("one", "two"), "device": ("cpu", "cuda:0"), "device/signum-node": ("cuda:0", "auto")}
 # What a value needs beside it.
 WITH = {"tls-cert": ["--tls-key", "/tmp/k"], "tls-key": ["--tls-cert", "/tmp/c"],
         "tls-client-ca": ["--tls-cert", "/tmp/c", "--tls-key", "/tmp/k"], "at": ["--restore", "/tmp/b"]}
 
 
-def in_force(key, arguments, env):
+def in_force(program, key, arguments, env):
     """The value of `key` that --print-config shows."""
-    data = [] if key == "data" else ["--data", "/tmp/unused"]
-    done = run(BIN / "signumd", *data, *WITH.get(key, []), *arguments, "--print-config", env=env)
+    needed = [part for other, value in NEEDED[program].items() if other != key for part in ("--" + other, value)]
+    done = run(BIN / program, *needed, *WITH.get(key, []), *arguments, "--print-config", env=env)
     assert done.returncode == 0, done.stderr
-    return dict(line.split("=", 1) for line in done.stdout.splitlines())[key].strip('"')
+    shown = dict(line.split("=", 1) for line in done.stdout.splitlines())[key]
+    return re.sub(r'^\["(.*)"\]$', r"\1", shown).strip('"')
 
 
-def test_every_setting_comes_by_file_variable_and_flag(tmp_path):
-    for key, variable, _ in rows():
-        first, second = SAMPLES.get(key, ("11", "12"))
-        file = tmp_path / "signumd.toml"
+@PROGRAMS
+def test_every_setting_comes_by_file_variable_and_flag(program, tmp_path):
+    for key, variable, _ in rows(program):
+        first, second = SAMPLES.get(f"{key}/{program}", SAMPLES.get(key, ("11", "12")))
+        file = tmp_path / "settings.toml"
         file.write_text(f'{key} = "{first}"\n')
-        assert in_force(key, ["--config", file], {}) == first, key
-        assert in_force(key, [], {variable: first}) == first, key
-        assert in_force(key, ["--" + key] + ([] if second is None else [first]), {}) == first, key
+        flag = [f"--{key}={first}"] if second is None else ["--" + key, first]
+        assert in_force(program, key, ["--config", file], {}) == first, key
+        assert in_force(program, key, [], {variable: first}) == first, key
+        assert in_force(program, key, flag, {}) == first, key
         if second is None:
             continue
-        assert in_force(key, ["--config", file], {variable: second}) == second, f"{key}: a variable beats the file"
-        assert in_force(key, ["--" + key, first], {variable: second}) == first, f"{key}: a flag beats a variable"
+        assert in_force(program, key, ["--config", file], {variable: second}) == second, f"{key}: a variable beats the file"
+        assert in_force(program, key, flag, {variable: second}) == first, f"{key}: a flag beats a variable"
 
 
-def test_the_file_itself_comes_by_a_variable(tmp_path):
-    file = tmp_path / "signumd.toml"
-    file.write_text("workers = 7\n")
-    assert in_force("workers", [], {"SIGNUM_CONFIG": str(file)}) == "7"
+@PROGRAMS
+def test_a_flag_may_stand_alone(program):
+    alone = "no-auth" if program == "signumd" else "no-serve"
+    key, want = ("no-auth", "true") if program == "signumd" else ("serve", "false")
+    assert in_force(program, key, ["--" + alone], {}) == want
 
 
-@pytest.mark.parametrize("text", ["wrkers = 7\n", "workers = many\n", "workers = 0\n"])
-def test_a_wrong_file_is_refused(tmp_path, text):
-    file = tmp_path / "signumd.toml"
-    file.write_text(text)
-    done = run(BIN / "signumd", "--data", tmp_path, "--config", file)
-    assert done.returncode == 2 and "w" in done.stderr
+@PROGRAMS
+def test_the_file_itself_comes_by_a_variable(program, tmp_path):
+    key = "workers" if program == "signumd" else "connections"
+    file = tmp_path / "settings.toml"
+    file.write_text(f"{key} = 7\n")
+    assert in_force(program, key, [], {"SIGNUM_CONFIG": str(file)}) == "7"
+
+
+@PROGRAMS
+@pytest.mark.parametrize("text", ["wrkers = 7\n", "KEY = many\n", "KEY = 0\n"])
+def test_a_wrong_file_is_refused(program, tmp_path, text):
+    key = "workers" if program == "signumd" else "connections"
+    file = tmp_path / "settings.toml"
+    file.write_text(text.replace("KEY", key))
+    needed = [part for other, value in NEEDED[program].items() for part in ("--" + other, value)]
+    done = run(BIN / program, *needed, "--config", file)
+    assert done.returncode == 2 and ("wrkers" in done.stderr or key in done.stderr)
+
+
+def test_a_nodes_tenants_come_as_a_list(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('tenant = ["one", "two"]\n')
+    for arguments, env in [(["--config", file], {}), ([], {"SIGNUM_TENANT": "one,two"}), (["--tenant", "one", "--tenant", "two"], {})]:
+        shown = in_force("signum-node", "tenant", arguments, env)
+        assert re.findall(r"[a-z]+", shown) == ["one", "two"], shown
 
 
 def needed_libraries(program):

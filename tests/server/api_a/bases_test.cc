@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "storage/format/checkpoint.h"
+#include "storage/object_store.h"
 #include "tests/server/fixture.h"
 #include "tests/server/models.h"
+#include "tests/support/result_matchers.h"
 
 namespace signum::test {
 namespace {
@@ -109,6 +112,23 @@ TEST_F(BasesTest, ListsInOrderAndPages) {
   for (const auto* wrong : {"0", "1001", "x", "-1"}) {
     EXPECT_EQ(admin().Get(std::string("/v1/bases?limit=") + wrong).Code(), "bad_query") << wrong;
   }
+}
+
+// What the first attempt stored before its process died counts for the base all the same.
+TEST_F(BasesTest, ACreationThatWasKilledCostsWhatItStored) {
+  const json whole = CreateBase(admin(), "a", MakeSmall({}))["sizes"]["stored"];
+  Service other;
+  const std::string upload = Upload(other.admin(), MakeSmall({}));
+  {
+    ASSERT_THAT(other.app().uploads.BeginUse(upload), Ok());
+    const auto checkpoint = Checkpoint::Parse(*other.app().uploads.OpenFiles(upload));
+    ASSERT_THAT(checkpoint, Ok());
+    ASSERT_THAT(IngestBase(other.app().objects, **checkpoint, {}), Ok());
+  }
+  other.Restart();
+  const Reply created = other.admin().Post("/v1/bases/a", {{"upload", upload}});
+  ASSERT_EQ(created.status, 201) << created.body;
+  EXPECT_EQ(created.Json()["sizes"]["stored"], whole);
 }
 
 TEST_F(BasesTest, AnEqualBaseCostsNothingTwice) {

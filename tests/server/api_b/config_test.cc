@@ -51,6 +51,23 @@ TEST(Config, Defaults) {
   EXPECT_EQ(config.uploads.expire_after_micros, 24ll * 3600 * 1'000'000);
 }
 
+TEST(Config, EverySizeTakesDecimalAndBinarySuffixes) {
+  const auto of = [](const char* size) {
+    return Good({"--data", "d", "--max-upload", size, "--keep-free", size, "--quota-bytes", size,
+                 "--scrub-rate", size});
+  };
+  for (const auto& [text, bytes] : {std::pair<const char*, uint64_t>{"3GB", 3'000'000'000},
+                                    {"3gb", 3'000'000'000},
+                                    {"3GiB", 3ull << 30},
+                                    {"12", 12}}) {
+    const Config config = of(text);
+    EXPECT_EQ(config.uploads.max_bytes, bytes) << text;
+    EXPECT_EQ(config.uploads.keep_free_bytes, bytes) << text;
+    EXPECT_EQ(config.quota.max_bytes, bytes) << text;
+    EXPECT_EQ(config.scrub_rate, bytes) << text;
+  }
+}
+
 TEST(Config, Flags) {
   const Config config =
       Good({"--data", "d", "--listen", "[::1]:0", "--role", "api", "--no-auth", "--log", "text",

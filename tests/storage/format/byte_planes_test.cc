@@ -61,7 +61,7 @@ TEST_F(BytePlanes, AreTheDifferencesOfTheFormat) {
     const size_t width = layout.width, count = 1000;
     const auto fine = Random(count * width), base = Random(count * width);
     std::vector<std::byte> planes(fine.size());
-    SplitDifference(layout, fine.data(), base.data(), count, planes.data());
+    SplitDifference(layout, 0, fine.data(), base.data(), count, planes.data(), nullptr);
     for (size_t i = 0; i < count; ++i) {
       const uint64_t expected =
           Zigzag(Load(&fine[i * width], width), Load(&base[i * width], width), layout);
@@ -80,32 +80,46 @@ TEST_F(BytePlanes, NeighboursInOrderDifferByOne) {
                                {0x8001, 0x8000, 1}, {0x7fff, 0xffff, 1}};
   for (const auto& [fine, base, zigzag] : pairs) {
     std::byte planes[2];
-    SplitDifference({NumberKind::kFloat, 2}, reinterpret_cast<const std::byte*>(&fine),
-                    reinterpret_cast<const std::byte*>(&base), 1, planes);
+    SplitDifference({NumberKind::kFloat, 2}, 0, reinterpret_cast<const std::byte*>(&fine),
+                    reinterpret_cast<const std::byte*>(&base), 1, planes, nullptr);
     EXPECT_EQ(Load(planes, 2), zigzag) << std::hex << fine << " " << base;
   }
+}
+
+// Where each plane of `planes` begins.
+std::array<const std::byte*, kMostPlanes> PlanesOf(const std::vector<std::byte>& planes,
+                                                   size_t width, size_t count) {
+  std::array<const std::byte*, kMostPlanes> each{};
+  for (size_t p = 0; p < width; ++p) each[p] = planes.data() + p * count;
+  return each;
 }
 
 TEST_F(BytePlanes, EveryImplementationGivesTheSameBitsAndTheNumbersBack) {
   ASSERT_EQ(PlanesSimdNames().front(), "scalar");
   for (const NumberLayout& layout : kLayouts) {
     for (const size_t count : {0, 1, 7, 15, 16, 17, 63, 64, 65, 127, 300, 1023, 5000, 8192, 9001}) {
-      // Nothing is aligned, and nothing past the end may be read or written.
-      const auto fine = Random(count * layout.width), base = Random(count * layout.width);
-      std::vector<std::byte> expected(fine.size());
-      ASSERT_TRUE(ForcePlanesSimd("scalar"));
-      SplitDifference(layout, fine.data(), base.data(), count, expected.data());
-      for (const std::string& name : PlanesSimdNames()) {
-        ASSERT_TRUE(ForcePlanesSimd(name)) << name;
-        std::vector<std::byte> planes(fine.size() + 1), again(fine.size() + 1);
-        SplitDifference(layout, fine.data(), base.data(), count, planes.data());
-        EXPECT_TRUE(std::equal(expected.begin(), expected.end(), planes.begin()))
-            << name << " width " << int{layout.width} << " count " << count;
-        JoinDifference(layout, planes.data(), base.data(), count, again.data());
-        EXPECT_TRUE(std::equal(fine.begin(), fine.end(), again.begin()))
-            << name << " width " << int{layout.width} << " count " << count;
-        EXPECT_EQ(planes.back(), std::byte{0});
-        EXPECT_EQ(again.back(), std::byte{0});
+      for (const size_t shift : {0, 1, 2, 4}) {
+        if (layout.kind == NumberKind::kBytes && shift > 0) continue;
+        // Nothing is aligned, and nothing past the end may be read or written.
+        const auto fine = Random(count * layout.width), base = Random(count * layout.width);
+        const size_t packed = PackedBytes(shift, count);
+        std::vector<std::byte> expected(fine.size() + 1), expected_low(packed + 1);
+        ASSERT_TRUE(ForcePlanesSimd("scalar"));
+        SplitDifference(layout, shift, fine.data(), base.data(), count, expected.data(),
+                        expected_low.data());
+        for (const std::string& name : PlanesSimdNames()) {
+          ASSERT_TRUE(ForcePlanesSimd(name)) << name;
+          std::vector<std::byte> planes(fine.size() + 1), low(packed + 1), again(fine.size() + 1);
+          SplitDifference(layout, shift, fine.data(), base.data(), count, planes.data(),
+                          low.data());
+          EXPECT_TRUE(planes == expected && low == expected_low)
+              << name << " width " << int{layout.width} << " count " << count << " shift " << shift;
+          JoinDifference(layout, shift, PlanesOf(planes, layout.width, count), low.data(),
+                         base.data(), count, again.data());
+          EXPECT_TRUE(std::equal(fine.begin(), fine.end(), again.begin()))
+              << name << " width " << int{layout.width} << " count " << count << " shift " << shift;
+          EXPECT_EQ(again.back(), std::byte{0});
+        }
       }
     }
   }
@@ -113,29 +127,24 @@ TEST_F(BytePlanes, EveryImplementationGivesTheSameBitsAndTheNumbersBack) {
 
 TEST_F(BytePlanes, ShiftingMovesTheLowBitsOut) {
   for (const size_t width : {1, 2, 4, 8}) {
+    const NumberLayout layout{NumberKind::kFloat, static_cast<uint8_t>(width)};
     for (const size_t shift : {1, 2, 4}) {
       for (const size_t count : {1, 5, 63, 64, 200, 1027}) {
-        const auto original = Random(count * width);
-        const auto number = [&](const std::vector<std::byte>& planes, size_t i) {
-          uint64_t value = 0;
-          for (size_t p = 0; p < width; ++p) {
-            value |= static_cast<uint64_t>(planes[p * count + i]) << (8 * p);
-          }
-          return value;
-        };
+        const auto fine = Random(count * width), base = Random(count * width);
         const size_t packed = PackedBytes(shift, count);
-        for (const std::string& name : PlanesSimdNames()) {
-          ASSERT_TRUE(ForcePlanesSimd(name));
-          auto planes = original;
-          std::vector<std::byte> low(packed);
-          ShiftPlanes(shift, width, count, planes.data(), low.data());
-          for (size_t i = 0; i < count; ++i) {
-            const uint64_t bits = static_cast<uint64_t>(low[i % packed]) >> (i / packed * shift);
-            ASSERT_EQ(number(planes, i), number(original, i) >> shift) << name << " " << i;
-            ASSERT_EQ(bits & ((1u << shift) - 1), number(original, i) & ((1u << shift) - 1));
+        std::vector<std::byte> planes(fine.size()), low(packed);
+        SplitDifference(layout, shift, fine.data(), base.data(), count, planes.data(), low.data());
+        for (size_t i = 0; i < count; ++i) {
+          const uint64_t z =
+              Zigzag(Load(&fine[i * width], width), Load(&base[i * width], width), layout);
+          uint64_t high = 0;
+          for (size_t p = 0; p < width; ++p) {
+            high |= static_cast<uint64_t>(planes[p * count + i]) << (8 * p);
           }
-          UnshiftPlanes(shift, width, count, low.data(), planes.data());
-          ASSERT_EQ(planes, original) << name << " width " << width << " shift " << shift;
+          const uint64_t mask = (1u << shift) - 1;
+          const uint64_t bits = static_cast<uint64_t>(low[i % packed]) >> (i / packed * shift);
+          ASSERT_EQ(high, z >> shift) << "width " << width << " shift " << shift << " " << i;
+          ASSERT_EQ(bits & mask, z & mask) << "width " << width << " shift " << shift << " " << i;
         }
       }
     }

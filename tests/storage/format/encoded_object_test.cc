@@ -1,6 +1,7 @@
 #include "storage/format/encoded_object.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <zstd.h>
 
 #include <random>
@@ -214,6 +215,35 @@ TEST(EncodedObject, ABombIsRefusedBeforeItGrows) {
   // A size that the index does not bear out is refused when it is opened.
   EXPECT_THAT(Open(Crafted(block, uint64_t{1} << 60, {}, {}), nullptr),
               FailsWith(Errc::kCorrupt, "bad_encoding", "too short for its index"));
+}
+
+// A frame decodes into the plane's own room: what it says of sizes and windows takes no memory.
+TEST(EncodedObject, WhatAFrameClaimsTakesNoMemory) {
+  const std::string magic("\x28\xb5\x2f\xfd", 4);
+  const auto frame = [&](uint8_t descriptor, uint8_t window, uint64_t size, size_t size_bytes) {
+    std::string head = magic + static_cast<char>(descriptor);
+    if ((descriptor & 0x20) == 0) head += static_cast<char>(window);
+    head.append(reinterpret_cast<const char*>(&size), size_bytes);
+    return head + std::string(
+                      "\x03\x00\x00"
+                      "n",
+                      4);  // one block: a byte, no times
+  };
+  std::string skipped("\x50\x2a\x4d\x18\xff\xff\xff\xff", 8);  // four gigabytes
+  std::string many;                                            // of frames that give a byte each
+  for (int i = 0; i < 30'000; ++i)
+    many += frame(0x20, 0, 1, 1).substr(0, 6) + std::string("\x0b\x00\x00n", 4);
+  for (const std::string& lies :
+       {frame(0xe0, 0, uint64_t{1} << 60, 8), frame(0xc0, 0xff, uint64_t{1} << 40, 8),
+        frame(0x00, 0xff, 0, 0), skipped, skipped + std::string(500, '\0'), many}) {
+    const std::string block = Head(static_cast<uint32_t>(lies.size())) + lies;
+    struct rusage before = {}, after = {};
+    getrusage(RUSAGE_SELF, &before);
+    EXPECT_THAT(ReadBack(Crafted(block, kB, {}, {}), nullptr),
+                FailsWith(Errc::kCorrupt, "bad_encoding", ""));
+    getrusage(RUSAGE_SELF, &after);
+    EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 16 * 1024);  // KiB
+  }
 }
 
 TEST(EncodedObject, LengthsThatLieAreRefused) {

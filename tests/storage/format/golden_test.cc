@@ -72,8 +72,9 @@ TEST(Golden, Backup) {
   EXPECT_EQ(BackupIndex::Parse(Golden("backup-v1.json")).value(), MakeSampleBackup());
 }
 
-// Another zstd may find other frames, which read the same: what is written is pinned for the one
-// that wrote the file.
+// How planes are chosen and zstd is run is the writer's business: what older writers made is read
+// for good. What this one makes is pinned for the zstd that made the file, for others find other
+// frames.
 TEST(Golden, EncodedObject) {
   std::string base(3000, '\0'), raw;
   for (size_t i = 0; i < base.size(); ++i) base[i] = static_cast<char>(i * i / 7);
@@ -88,11 +89,13 @@ TEST(Golden, EncodedObject) {
   };
   ASSERT_THAT(EncodeObject(MemorySource(raw), {NumberKind::kFloat, 2}, &base_source, sink, {}),
               Ok());
-  if (ZSTD_versionNumber() == 10504) ExpectGolden("encoded-v1.bin", bytes);
-  const auto object = EncodedObject::Open(Source(Golden("encoded-v1.bin")), Source(base),
-                                          Sha256::Of(AsBytes(raw)), nullptr);
-  ASSERT_THAT(object, Ok());
-  EXPECT_TRUE(*ReadAll(**object, 1 << 20) == raw);
+  if (ZSTD_versionNumber() == 10504) ExpectGolden("encoded-v1-sampled.bin", bytes);
+  for (const char* name : {"encoded-v1.bin", "encoded-v1-sampled.bin"}) {
+    const auto object =
+        EncodedObject::Open(Source(Golden(name)), Source(base), Sha256::Of(AsBytes(raw)), nullptr);
+    ASSERT_THAT(object, Ok());
+    EXPECT_TRUE(*ReadAll(**object, 1 << 20) == raw) << name;
+  }
 }
 
 TEST(Golden, Safetensors) {

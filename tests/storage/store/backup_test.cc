@@ -197,10 +197,14 @@ TEST_F(BackupTest, ABackupThatLacksAnObjectDoesNotGoLive) {
 TEST_F(BackupTest, ADamagedStoreIsNotBackedUpUnnoticed) {
   CreateBase("tiny", ModelDirectory("base"));
   const auto files = *engine_->ListFiles();
-  const fs::path path = engine_.directory() / "store" / files.front().name;
+  const auto table = std::find_if(files.begin(), files.end(), [](const EngineFile& file) {
+    return file.name.ends_with(".sst");
+  });
+  ASSERT_NE(table, files.end());
+  const fs::path path = engine_.directory() / "store" / table->name;
   {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(static_cast<std::streamoff>(files.front().size / 2)).put('\x55').put('\xaa');
+    file.seekp(static_cast<std::streamoff>(table->size / 2)).put('\x55').put('\xaa');
   }
   EXPECT_THAT(BackUp(), FailsWith(Errc::kCorrupt, "file_damaged", path.filename().string()));
   EXPECT_THAT(ListBackups(Backups()), FailsWith(Errc::kNotFound, "no_backups", ""));

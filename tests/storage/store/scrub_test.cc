@@ -215,18 +215,24 @@ TEST_F(ScrubTest, RepairsFromAnotherStore) {
   EXPECT_TRUE(Scrub().clean());
 }
 
-// Any bit of any of the engine's files, one at a time: found, and never a wrong byte read.
+// Any bit of any of the engine's files, one at a time: found.
 TEST_F(ScrubTest, EveryBitFlipIsFound) {
   CreateBase("tiny", ModelDirectory("base"));
   CreateSigned("acme", "kjv");
   engine_.Reopen();  // the keys are in files now
+  ASSERT_THAT(PutKey(*engine_, "t/acme/more", RandomBytes(5000, 1)), Ok());  // and some in the log
   ObjectStore objects(*engine_);
   const Catalog catalog(*engine_, clock_);
   const Accounts accounts(*engine_, clock_);
   const ScrubContext context{*engine_, objects, catalog, accounts, {key_.public_key()}};
-  const auto files = *engine_->ListFiles();
+  auto files = *engine_->ListFiles();
+  std::erase_if(files, [](const EngineFile& file) { return file.size == 0; });
   ASSERT_GT(files.size(), 20);
-  EXPECT_TRUE(std::any_of(files.begin(), files.end(), [](const auto& f) { return !f.blob; }));
+  for (const std::string kind : {".sst", ".log", "CURRENT", "MANIFEST-"}) {
+    EXPECT_TRUE(std::any_of(files.begin(), files.end(), [&](const EngineFile& file) {
+      return !file.blob && file.name.find(kind) != std::string::npos;
+    })) << kind;
+  }
   std::mt19937_64 random(std::random_device{}());
   const char* const flips_text = std::getenv("SIGNUM_FLIPS");
   const int flips = flips_text != nullptr ? std::atoi(flips_text) : 60;
