@@ -97,7 +97,7 @@ TEST_F(WrongInputTest, NamesThatCollideWithParts) {
 TEST_F(WrongInputTest, OptionsThatDoNotExist) {
   const std::vector<TestTensor> fine{Counting({"norm", Dtype::kF32, {64}})};
   CompressOptions options;
-  for (const char* device : {"tpu", "cuda", "cuda:", "cuda:x"}) {
+  for (const char* device : {"tpu", "cudax", "cuda:", "cuda:x"}) {
     options.device = device;
     EXPECT_THAT(Run(fine, options), FailsWith(Errc::kInvalid, "bad_device", device));
   }

@@ -16,11 +16,8 @@ class MemoryOfDevice final : public MemoryProvider {
 
   Result<std::byte*> Map(uint64_t size, bool /*range*/) override {
     if (void* memory = backend_->Allocate(size)) return static_cast<std::byte*>(memory);
-    const ops::DeviceMemory memory = MemoryOf(*backend_);
     return Fail(Errc::kExhausted, "device_memory",
-                "needs " + std::to_string(size) + " bytes for deltas, " + backend_->name() +
-                    " has " + std::to_string(memory.free) + " of " + std::to_string(memory.total) +
-                    " free");
+                backend_->name() + " has no room for " + std::to_string(size) + " bytes of deltas");
   }
   void Unmap(std::byte* data, uint64_t /*size*/) override { backend_->Free(data); }
   void Clear(std::byte* /*data*/, uint64_t /*size*/) override {}
@@ -55,12 +52,26 @@ Result<std::unique_ptr<ServingDevice>> ServingDevice::Open(const DeviceOptions& 
   device->budget_ =
       std::make_shared<MemoryBudget>(options.memory_bytes > 0 ? options.memory_bytes : half, slots,
                                      std::make_unique<MemoryOfDevice>(device->loader_));
-  SIGNUM_TRY(device->budget_->Reserve());
+  if (const auto reserved = device->budget_->Reserve(); !reserved) {
+    return device->Explained(reserved.error());
+  }
   return device;
 }
 
 std::unique_lock<std::mutex> ServingDevice::Loading() {
-  return on_host() ? std::unique_lock<std::mutex>() : std::unique_lock(loading_);
+  if (on_host()) return {};
+  std::unique_lock lock(loading_);
+  loader_->TakeError();
+  return lock;
+}
+
+Error ServingDevice::Explained(Error error) const {
+  if (error.reason != "device_memory" || on_host()) return error;
+  const ops::DeviceMemory memory = Memory();
+  error.message += "; " + std::to_string(memory.free) + " of its " + std::to_string(memory.total) +
+                   " bytes are free, " + std::to_string(budget_->used()) +
+                   " hold deltas (--device-memory)";
+  return error;
 }
 
 Result<std::unique_ptr<ops::Backend>> ServingDevice::OpenForEngine() const {

@@ -29,7 +29,8 @@ class ServingDevice {
 
   const std::string& name() const { return name_; }
   bool on_host() const { return loader_->host_memory(); }
-  // Held while loader() is called, unless on_host().
+  // Held while loader() is called, unless on_host(). An error that an earlier holder has left is
+  // forgotten.
   std::unique_lock<std::mutex> Loading();
   ops::Backend& loader() { return *loader_; }
   // One more backend of the same memory; null on the host, where loader() serves.
@@ -38,6 +39,9 @@ class ServingDevice {
   // For deltas; null on the host.
   const std::shared_ptr<MemoryBudget>& budget() const { return budget_; }
   ops::DeviceMemory Memory() const { return MemoryOf(*loader_); }
+
+  // An error of too little memory with how much there is.
+  Error Explained(Error error) const;
 
   // The generation's file in the device's memory, verified there, until the last reference goes;
   // null on the host. With Loading() held. Errc::kExhausted "device_budget" (what is asked, free

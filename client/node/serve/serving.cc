@@ -31,10 +31,9 @@ bool NoRoomOnDevice(const Error& error) {
          error.reason == "slots_full";
 }
 
-// Whether it is the load that has failed, not the model that can't be served.
-bool FailsTheLoad(const Error& error) {
+bool WorthAnotherTry(const Error& error) {
   return error.code == Errc::kUnavailable || error.code == Errc::kCancelled ||
-         error.reason == "disk_full" || error.reason == "device_mismatch" || NoRoomOnDevice(error);
+         error.reason == "disk_full";
 }
 
 }  // namespace
@@ -142,16 +141,6 @@ Result<std::shared_ptr<const ServedModel>> Serving::MakeModel(const Base& base,
   return std::shared_ptr<const ServedModel>(std::move(model));
 }
 
-// A device that is full says how full.
-Error Serving::Explained(Error error) const {
-  if (error.reason != "device_memory" || device_->on_host()) return error;
-  const ops::DeviceMemory memory = device_->Memory();
-  error.message += "; " + std::to_string(memory.free) + " of its " + std::to_string(memory.total) +
-                   " bytes are free, " + std::to_string(device_->budget()->used()) +
-                   " hold deltas (--device-memory)";
-  return error;
-}
-
 Result<void> Serving::Prepare(Registry& registry, Generation& generation,
                               const Loader::Progress& progress, const Loader::MakeRoom& make_room) {
   const LiveModel& live = generation.live;
@@ -165,7 +154,10 @@ Result<void> Serving::Prepare(Registry& registry, Generation& generation,
     generation.served = *std::move(model);
     return {};
   }
-  if (FailsTheLoad(model.error())) return Explained(model.error());
+  // Then the load has failed; else the model is here and can't be served.
+  const bool on_device = !device_->on_host() && (NoRoomOnDevice(model.error()) ||
+                                                 model.error().reason == "device_mismatch");
+  if (on_device || WorthAnotherTry(model.error())) return device_->Explained(model.error());
   spdlog::warn("{}@{} is resident but can't be served: {} ({})", live.Name(), live.version,
                model.error().message, model.error().reason);
   generation.not_served = model.error();

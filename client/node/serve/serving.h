@@ -85,7 +85,6 @@ class Serving {
   Result<std::shared_ptr<const ServedModel>> MakeModel(const Base& base,
                                                        const Generation& generation,
                                                        const Loader::MakeRoom& make_room);
-  Error Explained(Error error) const;
 
   const ServingOptions options_;
   const std::unique_ptr<ServingDevice> device_;

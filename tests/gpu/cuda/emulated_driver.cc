@@ -1,2 +1,2 @@
-// What the loader asks for before it opens the module (gpu/cuda/loader.cc); the emulated runtime needs
-// no driver.
+// What the loader asks for before it opens the module (gpu/cuda/loader.cc); the emulated runtime
+// needs no driver.

@@ -111,7 +111,7 @@ TEST(Config, WrongUsage) {
   ExpectUsage({"--data", "d", "--log", "xml"}, "log format");
   ExpectUsage({"--data", "d", "--tls-cert", "c"}, "--tls-key");
   ExpectUsage({"--data", "d", "--workers", "0"}, "--workers");
-  for (const char* device : {"", "tpu", "cuda", "cuda:", "cuda:x", "cuda:0,1"}) {
+  for (const char* device : {"", "tpu", "cudax", "cuda:", "cuda:x", "cuda:0,1"}) {
     ExpectUsage({"--data", "d", "--device", device}, "--device");
   }
   ExpectUsage({"--data", "d", "--upload-expiry", "soon"}, "--upload-expiry");
