@@ -5,13 +5,13 @@
 #include <map>
 #include <mutex>
 
-#include "gpu/ops/backend.h"
+#include "gpu/ops/delta_ops.h"
 
 namespace signum {
 
 // The CPU as a device of its own with `room` bytes of memory: what does not fit is refused. Counts
 // what is uploaded.
-class LimitedBackend final : public ops::Backend {
+class LimitedBackend final : public ops::Backend, public ops::DeltaOps {
  public:
   explicit LimitedBackend(size_t room) : room_(room) {}
 
@@ -75,8 +75,19 @@ class LimitedBackend final : public ops::Backend {
   void SignGrad(const ops::SignGradArgs& args) override { cpu_->SignGrad(args); }
   void Adamw(const ops::AdamwArgs& args) override { cpu_->Adamw(args); }
 
+  void SignPack(const ops::SignPackArgs& args) override { delta_.SignPack(args); }
+  void Reconstruct(const ops::ReconstructArgs& args) override { delta_.Reconstruct(args); }
+  void SignProduct(const ops::SignProductArgs& args) override { delta_.SignProduct(args); }
+  void TenantProduct(const ops::TenantProductArgs& args) override { delta_.TenantProduct(args); }
+  void ChunkDigests(const ops::ChunkDigestArgs& args) override { delta_.ChunkDigests(args); }
+  bool StageUpload(void* device, size_t bytes, const ops::FillStage& fill) override {
+    uploaded_ += bytes;
+    return delta_.StageUpload(device, bytes, fill);
+  }
+
  private:
   const std::unique_ptr<ops::Backend> cpu_ = ops::MakeCpuBackend();
+  ops::DeltaOps& delta_ = ops::DeltaOpsOf(*cpu_);
   const size_t room_;
   std::atomic<uint64_t> uploaded_ = 0;
   std::mutex mutex_;
