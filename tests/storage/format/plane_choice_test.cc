@@ -47,7 +47,8 @@ TEST_F(PlaneChoiceTest, UnchangedRowsAreRepetitions) {
 
 TEST_F(PlaneChoiceTest, LowBitsThatAreNoiseAreMovedOut) {
   // What is left then fits one plane, nearly always.
-  const PlaneChoice choice = Choose(kShorts, kCount, [&](size_t) { return 100 * normal_(random_); });
+  const PlaneChoice choice =
+      Choose(kShorts, kCount, [&](size_t) { return 100 * normal_(random_); });
   EXPECT_GT(choice.shift, 0);
 }
 
