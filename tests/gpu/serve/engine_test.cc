@@ -63,10 +63,11 @@ struct Setting {
   }
 };
 
-std::string NameOf(const testing::TestParamInfo<Setting>& setting) {
-  std::string name = setting.param.model;
-  std::erase(name, '-');
-  return name + (setting.param.device == TestDevice::kCpu ? "OnCpu" : "OnEmulatedCuda");
+void PrintTo(const Setting& setting, std::ostream* out) {
+  std::string model = setting.model;
+  std::erase(model, '-');
+  *out << model;
+  PrintTo(setting.device, out);
 }
 
 // The base and deltas of every kind beside it.
@@ -116,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(Settings, EngineBatch,
                                          Setting{TestDevice::kEmulated, "mistral"},
                                          Setting{TestDevice::kEmulated, "qwen2"},
                                          Setting{TestDevice::kEmulated, "qwen3"}),
-                         NameOf);
+                         testing::PrintToStringParamName());
 
 // The logits of each prompt token, tenant by tenant alone, a whole prompt a step.
 TEST_P(EngineBatch, LogitsAreThoseOfBaseAndDeltaAsOneModel) {
@@ -258,7 +259,8 @@ class EngineCodecs : public testing::TestWithParam<TestDevice> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Devices, EngineCodecs,
-                         testing::Values(TestDevice::kCpu, TestDevice::kEmulated));
+                         testing::Values(TestDevice::kCpu, TestDevice::kEmulated),
+                         testing::PrintToStringParamName());
 
 TEST_P(EngineCodecs, SparseRawAndSame) {
   const TestCheckpoint fine = Edited([](const TensorInfo& info, std::vector<float>& values) {

@@ -9,6 +9,10 @@
 #include "storage/format/delta_file.h"
 
 namespace signum {
+
+void PrintTo(TestDevice device, std::ostream* out) {
+  *out << (device == TestDevice::kCpu ? "OnCpu" : "OnEmulatedCuda");
+}
 namespace {
 
 std::unique_ptr<ops::Backend> MakeEmulated() {

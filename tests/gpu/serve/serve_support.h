@@ -12,6 +12,7 @@ namespace signum {
 // kEmulated: the CUDA module's sources over the emulator, base and engine with a context each, as a
 // node has them.
 enum class TestDevice { kCpu, kEmulated };
+void PrintTo(TestDevice device, std::ostream* out);  // "OnCpu": part of tests' names
 
 // A base with an engine.
 struct TestEngine {
