@@ -99,8 +99,9 @@ Result<std::unique_ptr<Worker>> StartWorker(const Config& config, Registry& regi
 
 Result<std::unique_ptr<Maintenance>> StartMaintenance(const Config& config, App& app) {
   if (!config.worker) return std::unique_ptr<Maintenance>();
-  return Maintenance::Start(app, {config.data, config.gc_every, config.gc_grace, config.scrub_every,
-                                  config.scrub_rate, config.device, config.job_threads});
+  return Maintenance::Start(
+      app, {config.data, config.gc_every, config.gc_grace, config.scrub_every, config.scrub_rate,
+            config.device, config.job_threads, *OptionsOfPrecision(config.precision)});
 }
 
 // Frees what nobody came back for.

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "gpu/cuda_module.h"
 #include "server/app.h"
 
 namespace signum {
@@ -19,6 +20,7 @@ struct MaintenanceOptions {
   // Of a repair that compresses again: as WorkerOptions.
   std::string device = "auto";
   int threads = 0;
+  BackendOptions backend;
 };
 
 // Runs the store's own jobs: garbage collection, scrub and backup, each kind on a thread of its own

@@ -50,6 +50,7 @@ Result<void> Remake(const MaintenanceContext& context, const VersionRecord& vers
   SIGNUM_TRY(input.OpenExact(*version.recipe, [&] { return steps("repair", 0); }));
   SIGNUM_ASSIGN(MakeDeltaOptions options, input.Options(asked));
   options.compress.device = context.options.device;
+  options.backend = context.options.backend;
   options.compress.threads = options.distill.threads = context.options.threads;
   const auto show = [&](const MakeDeltaProgress& made) { return steps("repair", made.done); };
   SIGNUM_ASSIGN(const MadeDelta made, input.Make(options, output, show));

@@ -121,10 +121,14 @@ def test_repair_from_a_backup(published, admin):
     assert not (published.data / "tmp/repair").exists()
 
 
-@pytest.mark.parametrize("options", [{"method": "none"}, {"method": "distill", "distill": {"steps": 2}}], ids=["plain", "trained"])
-def test_a_damaged_delta_is_made_again_from_its_exact_upload(start, options):
+TRAINED = {"method": "distill", "distill": {"steps": 2}}
+
+
+@pytest.mark.parametrize("options, precision", [({"method": "none"}, "fp32"), (TRAINED, "fp32"), (TRAINED, "fast")],
+                         ids=["plain", "trained", "fast"])
+def test_a_damaged_delta_is_made_again_from_its_exact_upload(start, options, precision):
     """Compressing, and training on the same machine, give the same bytes again."""
-    published = start(Registry)
+    published = start(Registry, "--precision", precision)
     admin = Api(published.url, published.token)
     admin.push_base("base", FAMILY / "base")
     admin.publish("acme/chat", FAMILY / "kjv", **options)
