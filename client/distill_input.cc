@@ -1,5 +1,7 @@
 #include "client/distill_input.h"
 
+#include <algorithm>
+
 #include "gpu/distill/calibration.h"
 #include "storage/base/file.h"
 
@@ -16,6 +18,16 @@ int64_t VocabularyOf(const Checkpoint& checkpoint) {
   return at ? static_cast<int64_t>(checkpoint.tensors()[*at].shape[0]) : 0;
 }
 
+Result<std::shared_ptr<const Tokenizer>> OpenTokenizer(const Checkpoint& checkpoint) {
+  for (const std::string_view name : Tokenizer::kFiles) {
+    const auto file = std::ranges::find(checkpoint.files(), name, &CheckpointFile::path);
+    if (file == checkpoint.files().end()) continue;
+    SIGNUM_ASSIGN(const std::string bytes, ReadAll(*file->bytes, kMaxTextBytes));
+    return Tokenizer::Open(name, bytes);
+  }
+  return NoTokenizer();
+}
+
 }  // namespace
 
 Result<TokenRows> ReadTokenFile(const std::string& path) {
@@ -28,14 +40,10 @@ Result<TokenRows> ReadTokenFile(const std::string& path) {
 Result<TokenRows> ReadTextFile(const std::string& path, const Checkpoint& checkpoint,
                                int64_t row_tokens) {
   SIGNUM_ASSIGN(const std::string text, ReadFile(path, kMaxTextBytes));
-  for (const CheckpointFile& file : checkpoint.files()) {
-    if (file.path != "tokenizer.model") continue;
-    SIGNUM_ASSIGN(const std::string model, ReadAll(*file.bytes, kMaxTextBytes));
-    auto rows = TokenizeText(model, text, row_tokens, VocabularyOf(checkpoint));
-    if (rows.has_error()) return InFile(path, rows.error());
-    return rows;
-  }
-  return NoTokenizer();
+  SIGNUM_ASSIGN(const auto tokenizer, OpenTokenizer(checkpoint));
+  auto rows = TokenizeText(*tokenizer, text, row_tokens, VocabularyOf(checkpoint));
+  if (rows.has_error()) return InFile(path, rows.error());
+  return rows;
 }
 
 bool IsTokenFile(const std::string& path) { return path.ends_with(".tokens"); }

@@ -12,7 +12,7 @@ inline constexpr uint64_t kMaxTextBytes = uint64_t{1} << 30;
 
 // Rows of token ids, one a line. Errors name the file.
 Result<TokenRows> ReadTokenFile(const std::string& path);
-// Text cut into rows by a checkpoint's tokenizer.model. Errors name the file.
+// Text cut into rows by a checkpoint's tokenizer. Errors name the file.
 Result<TokenRows> ReadTextFile(const std::string& path, const Checkpoint& checkpoint,
                                int64_t row_tokens);
 // Either, by name: *.tokens holds ids.

@@ -86,6 +86,15 @@ Result<std::string> CompressInput::FineFile(std::string_view path) const {
   return ReadAll(*bytes, kMaxSafetensorsHeader);
 }
 
+Result<std::shared_ptr<const Tokenizer>> CompressInput::OpenTokenizer() const {
+  for (const std::string_view file : Tokenizer::kFiles) {
+    if (recipe_.Find(file) == nullptr) continue;
+    SIGNUM_ASSIGN(const std::string bytes, FineFile(file));
+    return Tokenizer::Open(file, bytes);
+  }
+  return NoTokenizer();
+}
+
 // The publisher's text or ids as rows.
 Result<void> CompressInput::ReadCalibration(const VersionOptions& asked,
                                             DistillOptions& options) const {
@@ -93,12 +102,11 @@ Result<void> CompressInput::ReadCalibration(const VersionOptions& asked,
     SIGNUM_ASSIGN(options.calibration, ParseTokenRows(asked.calibration_tokens));
   }
   if (asked.calibration_text.empty()) return {};
-  if (recipe_.Find("tokenizer.model") == nullptr) return NoTokenizer();
-  SIGNUM_ASSIGN(const std::string model, FineFile("tokenizer.model"));
+  SIGNUM_ASSIGN(const auto tokenizer, OpenTokenizer());
   const auto embedding = fine_->Find(kEmbeddingName);
   const uint64_t vocabulary = embedding ? fine_->tensors()[*embedding].shape[0] : 0;
   SIGNUM_ASSIGN(options.calibration,
-                TokenizeText(model, asked.calibration_text, options.row_tokens + 1,
+                TokenizeText(*tokenizer, asked.calibration_text, options.row_tokens + 1,
                              static_cast<int64_t>(vocabulary)));
   return {};
 }

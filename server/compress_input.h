@@ -5,6 +5,7 @@
 #include <string>
 
 #include "gpu/merged_adapter.h"
+#include "gpu/tokenizer/tokenizer.h"
 #include "server/stored_models.h"
 #include "server/version_options.h"
 #include "storage/format/checkpoint.h"
@@ -40,6 +41,7 @@ class CompressInput {
  private:
   Result<void> PutOnBase(const Checkpoint& adapter, const GoOn& go_on);
   Result<std::string> FineFile(std::string_view path) const;  // a small file of the fine-tune
+  Result<std::shared_ptr<const Tokenizer>> OpenTokenizer() const;
   Result<void> ReadCalibration(const VersionOptions& asked, DistillOptions& options) const;
 
   const ObjectStore& objects_;

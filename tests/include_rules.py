@@ -24,8 +24,8 @@ ALLOWED["server/settings"] = {"server/settings"}
 
 # What server/ and client/ may see of gpu/: the headers at its top, and of its folders these.
 GPU_PUBLIC = {"gpu/distill/" + name + ".h" for name in ("calibration", "distill", "make_delta", "report_json")}
-GPU_PUBLIC |= {"gpu/serve/" + name + ".h" for name in ("base_weights", "block_pool", "device_image", "engine", "sampler", "tenant_weights",
-                                                       "tokenizer")}
+GPU_PUBLIC |= {"gpu/serve/" + name + ".h" for name in ("base_weights", "block_pool", "device_image", "engine", "sampler", "tenant_weights")}
+GPU_PUBLIC |= {"gpu/tokenizer/tokenizer.h", "gpu/tokenizer/utf8.h"}
 GPU_PUBLIC |= {"gpu/model/generate.h"}
 
 # Headers of a library -> who may include them (pattern over the path).

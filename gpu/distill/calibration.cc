@@ -1,7 +1,5 @@
 #include "gpu/distill/calibration.h"
 
-#include <sentencepiece_processor.h>
-
 #include <charconv>
 
 #include "storage/base/name.h"
@@ -57,25 +55,18 @@ Result<TokenRows> ParseTokenRows(std::string_view text) {
   return rows;
 }
 
-Result<TokenRows> TokenizeText(std::string_view tokenizer_model, std::string_view text,
-                               int64_t tokens, int64_t vocabulary) {
-  sentencepiece::SentencePieceProcessor processor;
-  const auto loaded =
-      processor.LoadFromSerializedProto({tokenizer_model.data(), tokenizer_model.size()});
-  if (!loaded.ok()) {
-    return Fail(Errc::kUnusable, "bad_tokenizer",
-                "tokenizer.model is not a SentencePiece model: " + Printable(loaded.message()));
-  }
-  if (processor.GetPieceSize() > vocabulary) {
+Result<TokenRows> TokenizeText(const Tokenizer& tokenizer, std::string_view text, int64_t tokens,
+                               int64_t vocabulary) {
+  if (tokenizer.size() > vocabulary) {
     return Fail(Errc::kUnusable, "tokenizer_mismatch",
-                "tokenizer.model has " + std::to_string(processor.GetPieceSize()) +
+                "the tokenizer has " + std::to_string(tokenizer.size()) +
                     " pieces, the model's vocabulary " + std::to_string(vocabulary));
   }
   TokenRows rows;
   rows.tokens = tokens;
-  const auto encoded = processor.Encode({text.data(), text.size()}, &rows.ids);
+  rows.ids = tokenizer.Encode(text);
   const int64_t count = rows.count();
-  if (!encoded.ok() || count == 0) {
+  if (count == 0) {
     return Fail(Errc::kUnusable, "no_tokens",
                 "the text makes " + std::to_string(rows.ids.size()) + " tokens; a row needs " +
                     std::to_string(tokens));
@@ -85,9 +76,10 @@ Result<TokenRows> TokenizeText(std::string_view tokenizer_model, std::string_vie
 }
 
 Error NoTokenizer() {
-  return Fail(Errc::kUnusable, "no_tokenizer",
-              "the fine-tune has no tokenizer.model (SentencePiece) to read text with; give token "
-              "ids, or leave the text out");
+  return Fail(
+      Errc::kUnusable, "no_tokenizer",
+      "the fine-tune has neither tokenizer.model nor tokenizer.json to read text with; give "
+      "token ids, or leave the text out");
 }
 
 }  // namespace signum

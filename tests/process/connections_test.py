@@ -1,6 +1,6 @@
 """Thousands of connections that say nothing, or half of something: others are served meanwhile, and nothing is left after.
 
-SIGNUM_CONNECTIONS: how many (1000; deploy/attack: 10000). SIGNUM_LATENCY: seconds that an answer may take meanwhile (1).
+SIGNUM_IDLE_CONNECTIONS: how many (1000; deploy/attack: 10000). SIGNUM_LATENCY: seconds that an answer may take meanwhile (1).
 """
 
 import os
@@ -15,7 +15,7 @@ from api import Api
 from figures import record
 from programs import FAMILY, PATIENCE, Registry, wait_until
 
-CONNECTIONS = int(os.environ.get("SIGNUM_CONNECTIONS", "1000"))
+CONNECTIONS = int(os.environ.get("SIGNUM_IDLE_CONNECTIONS", "1000"))
 LATENCY = float(os.environ.get("SIGNUM_LATENCY", "1"))
 PER_ADDRESS = 5000  # of one source address, well below its ports
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gpu/serve/tokenizer.h"
+#include "gpu/tokenizer/tokenizer.h"
 #include "storage/base/result.h"
 
 namespace signum::client {

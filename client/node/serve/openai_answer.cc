@@ -1,6 +1,11 @@
 #include "client/node/serve/openai_answer.h"
 
+#include <algorithm>
 #include <ctime>
+#include <iterator>
+#include <utility>
+
+#include "gpu/tokenizer/utf8.h"
 
 namespace signum::client {
 
@@ -56,25 +61,28 @@ std::string OpenAiAnswer::PieceText(int32_t token) const {
 }
 
 // The prompt before the completion, with its logprobs where they are wanted.
-void OpenAiAnswer::Echo(Choice& choice, std::vector<TokenOutput> scored) {
+void OpenAiAnswer::Echo(Choice& choice) {
   const std::vector<int32_t>& prompt = choice.completion->request().prompt;
   std::string bytes;
   for (const int32_t token : prompt) bytes += PieceText(token);
-  std::string text;
-  TakeUtf8(bytes, true, text);
-  const bool blank = text.starts_with(' ');
+  const std::string text = CleanUtf8(std::move(bytes));
+  const bool blank = tokenizer_ != nullptr && tokenizer_->blank_first() && text.starts_with(' ');
   choice.fresh += blank ? text.substr(1) : text;
   if (request_.logprobs < 0) return;
   choice.fresh_outputs.push_back({prompt[0], "", std::nullopt, {}});
-  for (TokenOutput& output : scored) choice.fresh_outputs.push_back(std::move(output));
+  std::ranges::move(choice.scored, std::back_inserter(choice.fresh_outputs));
+  choice.scored.clear();
 }
 
 void OpenAiAnswer::CollectChoice(Choice& choice) {
   if (choice.finish != FinishReason::kNone) return;
   Completion::News news = choice.completion->Take();
-  const bool first = choice.generated == 0 && choice.text.empty() && choice.fresh.empty();
+  // A prompt may be scored over several steps, and looked at in between.
+  std::ranges::move(news.prompt, std::back_inserter(choice.scored));
   const bool starts = !news.tokens.empty() || news.finish != FinishReason::kNone;
-  if (choice.completion->request().echo && first && starts) Echo(choice, std::move(news.prompt));
+  if (choice.completion->request().echo && starts && !std::exchange(choice.echoed, true)) {
+    Echo(choice);
+  }
   for (TokenOutput& output : news.tokens) {
     choice.fresh += output.text;
     if (request_.logprobs >= 0) choice.fresh_outputs.push_back(std::move(output));

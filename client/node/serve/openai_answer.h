@@ -36,6 +36,8 @@ class OpenAiAnswer {
     std::string fresh;                 // of it, not yet in an event
     std::vector<TokenOutput> outputs;  // where logprobs are wanted: all
     std::vector<TokenOutput> fresh_outputs;
+    std::vector<TokenOutput> scored;  // of the prompt, until it is echoed
+    bool echoed = false;
     size_t offset = 0;  // of fresh_outputs in the text
     uint64_t generated = 0;
     FinishReason finish = FinishReason::kNone;
@@ -43,7 +45,7 @@ class OpenAiAnswer {
   };
 
   void CollectChoice(Choice& choice);
-  void Echo(Choice& choice, std::vector<TokenOutput> scored);
+  void Echo(Choice& choice);
   std::string PieceText(int32_t token) const;
   nlohmann::ordered_json Head(bool chunk) const;
   nlohmann::ordered_json Usage() const;

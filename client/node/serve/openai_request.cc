@@ -246,12 +246,11 @@ Result<void> CheckTokens(const std::vector<int32_t>& tokens, const ServedModel& 
 Result<std::vector<int32_t>> EncodePrompt(const std::string& text, const ServedModel& model) {
   if (model.tokenizer == nullptr) {
     return Fail(Errc::kInvalid, "no_tokenizer",
-                "the model has no tokenizer.model (SentencePiece) that this node could read text "
-                "with: give token ids");
+                "this node can't read text for the model, so give token ids: " + model.no_text);
   }
   std::vector<int32_t> ids;
   if (model.add_bos && model.tokenizer->bos() >= 0) ids.push_back(model.tokenizer->bos());
-  const std::vector<int32_t> encoded = model.tokenizer->Encode(text);
+  const std::vector<int32_t> encoded = model.tokenizer->Encode(text, Controls::kTokens);
   ids.insert(ids.end(), encoded.begin(), encoded.end());
   return ids;
 }
@@ -303,6 +302,7 @@ Result<std::vector<CompletionRequest>> MakePrompts(const OpenAiRequest& from,
                                                    std::shared_ptr<const ServedModel> model) {
   SIGNUM_ASSIGN(auto prompts, TokenPrompts(from, *model));
   std::vector<CompletionRequest> out;
+  const bool blank_first = model->tokenizer != nullptr && model->tokenizer->blank_first();
   for (std::vector<int32_t>& prompt : prompts) {
     SIGNUM_TRY(CheckTokens(prompt, *model));
     CompletionRequest& request = out.emplace_back();
@@ -314,7 +314,7 @@ Result<std::vector<CompletionRequest>> MakePrompts(const OpenAiRequest& from,
     request.logprobs = from.logprobs;
     request.echo = from.echo && !from.chat;
     request.stops = from.stops;
-    request.drop_first_blank = from.chat;
+    request.drop_first_blank = from.chat && blank_first;
     SIGNUM_TRY(Fit(from, request));
   }
   return out;

@@ -22,14 +22,44 @@ void AddEndTokens(const json& settings, std::set<int32_t>& to) {
   }
 }
 
-Result<void> AddTokenizer(ServedModel& model) {
-  const Result<std::string> bytes = model.weights->File("tokenizer.model");
-  if (!bytes) return {};
-  SIGNUM_ASSIGN(model.tokenizer, Tokenizer::Create(*bytes));
+// A token as tokenizer_config.json names it: its text, or an object that has it.
+std::string TokenText(const json& config, const char* name) {
+  const auto at = config.find(name);
+  if (at == config.end()) return "";
+  const json& text = at->is_object() ? at->value("content", json()) : *at;
+  return text.is_string() ? text.get<std::string>() : "";
+}
+
+Result<void> CheckSize(std::string_view file, const ServedModel& model) {
   if (model.tokenizer->size() <= model.weights->vocabulary()) return {};
   return Fail(Errc::kUnusable, "tokenizer_mismatch",
-              "tokenizer.model has " + std::to_string(model.tokenizer->size()) +
+              std::string(file) + " has " + std::to_string(model.tokenizer->size()) +
                   " pieces, the model's vocabulary " + std::to_string(model.weights->vocabulary()));
+}
+
+Result<void> AddTokenizer(const json& config, ServedModel& model) {
+  const auto add_bos = config.find("add_bos_token");
+  const bool told = add_bos != config.end() && add_bos->is_boolean();
+  model.add_bos = !told || add_bos->get<bool>();
+  const std::string bos = told && model.add_bos ? TokenText(config, "bos_token") : "";
+  model.no_text = "the model has neither tokenizer.model nor tokenizer.json";
+  for (const std::string_view file : Tokenizer::kFiles) {
+    const Result<std::string> bytes = model.weights->File(file);
+    if (!bytes) continue;
+    auto tokenizer = Tokenizer::Open(file, *bytes, bos);
+    if (tokenizer.has_error() && tokenizer.error().reason == "unsupported_tokenizer") {
+      model.no_text = tokenizer.error().message;
+      return {};
+    }
+    SIGNUM_ASSIGN(model.tokenizer, std::move(tokenizer));
+    return CheckSize(file, model);
+  }
+  return {};
+}
+
+int32_t EndOfText(const json& config, const Tokenizer& tokenizer) {
+  const int32_t token = tokenizer.Find(TokenText(config, "eos_token"));
+  return token >= 0 ? token : tokenizer.eos();
 }
 
 std::string TemplateText(const TenantWeights& weights, const json& tokenizer_config) {
@@ -43,16 +73,14 @@ std::string TemplateText(const TenantWeights& weights, const json& tokenizer_con
 Result<std::shared_ptr<ServedModel>> MakeServedModel(std::shared_ptr<const TenantWeights> weights) {
   auto model = std::make_shared<ServedModel>();
   model->weights = std::move(weights);
-  SIGNUM_TRY(AddTokenizer(*model));
   const json config = SettingsOf(*model->weights, "tokenizer_config.json");
-  const auto bos = config.find("add_bos_token");
-  model->add_bos = bos == config.end() || !bos->is_boolean() || bos->get<bool>();
+  SIGNUM_TRY(AddTokenizer(config, *model));
   AddEndTokens(SettingsOf(*model->weights, "generation_config.json"), model->end_tokens);
   if (model->end_tokens.empty()) {
     AddEndTokens(SettingsOf(*model->weights, "config.json"), model->end_tokens);
   }
   if (model->tokenizer == nullptr) return model;
-  if (model->end_tokens.empty()) model->end_tokens.insert(model->tokenizer->eos());
+  if (model->end_tokens.empty()) model->end_tokens.insert(EndOfText(config, *model->tokenizer));
   model->chat = DetectChatTemplate(TemplateText(*model->weights, config));
   model->end_tokens.insert(EndOfTurn(model->chat, *model->tokenizer));
   return model;

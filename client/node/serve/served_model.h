@@ -6,7 +6,7 @@
 
 #include "client/node/serve/chat_template.h"
 #include "gpu/serve/tenant_weights.h"
-#include "gpu/serve/tokenizer.h"
+#include "gpu/tokenizer/tokenizer.h"
 
 namespace signum::client {
 
@@ -19,6 +19,7 @@ struct ServedModel {
   std::string fingerprint;  // the delta's digest, or the base's
   std::shared_ptr<const TenantWeights> weights;
   std::shared_ptr<const Tokenizer> tokenizer;  // null: token ids alone
+  std::string no_text;                         // why, where its tokenizer can't be used
   bool add_bos = true;                         // before text
   std::set<int32_t> end_tokens;
   ChatTemplate chat = ChatTemplate::kNone;
@@ -27,8 +28,9 @@ struct ServedModel {
   int64_t context() const { return weights->config().max_positions; }
 };
 
-// Reads tokenizer and settings from the files of the model. Errc::kUnusable bad_tokenizer,
-// tokenizer_mismatch (more pieces than the vocabulary has), bad_config.
+// Reads tokenizer and settings from the files of the model; a tokenizer of a kind that is not known
+// here leaves token ids. Errc::kUnusable bad_tokenizer, tokenizer_mismatch (more pieces than the
+// vocabulary has), bad_config.
 Result<std::shared_ptr<ServedModel>> MakeServedModel(std::shared_ptr<const TenantWeights> weights);
 
 }  // namespace signum::client

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gpu/serve/tokenizer.h"
+#include "gpu/tokenizer/tokenizer.h"
 
 namespace signum::client {
 
@@ -22,7 +22,7 @@ class TextStream {
   // What was still held back, at the end.
   std::string Finish();
   bool stopped() const { return stopped_; }
-  // A blank at the very beginning of the text is left out (it is SentencePiece's own).
+  // A blank at the very beginning of the text is left out (it is the tokenizer's own).
   void DropFirstBlank() { drop_blank_ = true; }
 
  private:
@@ -36,9 +36,5 @@ class TextStream {
   bool stopped_ = false;
   bool drop_blank_ = false;
 };
-
-// Appends the whole characters at the beginning of `bytes` to `text` and removes them; what can
-// never be UTF-8 becomes U+FFFD. `all`: an unfinished character at the end too.
-void TakeUtf8(std::string& bytes, bool all, std::string& text);
 
 }  // namespace signum::client

@@ -41,8 +41,9 @@ TEST(ParseTokenRows, SaysWhatIsWrongAndWhere) {
 }
 
 TEST(TokenizeText, CutsTextIntoRows) {
-  const std::string model = Data("tiny-llama/kjv/tokenizer.model");
-  const auto rows = TokenizeText(model, Data("text/kjv.calib.txt"), 129, 4096);
+  const auto tokenizer =
+      Tokenizer::Open("tokenizer.model", Data("tiny-llama/kjv/tokenizer.model")).value();
+  const auto rows = TokenizeText(*tokenizer, Data("text/kjv.calib.txt"), 129, 4096);
   ASSERT_TRUE(rows.has_value()) << rows.error().message;
   EXPECT_EQ(rows->tokens, 129);
   EXPECT_GT(rows->count(), 100);
@@ -50,11 +51,12 @@ TEST(TokenizeText, CutsTextIntoRows) {
 }
 
 TEST(TokenizeText, SaysWhatIsWrong) {
-  const std::string model = Data("tiny-llama/kjv/tokenizer.model");
-  ExpectRefused(TokenizeText(model, "", 129, 4096), "no_tokens", "0 tokens");
-  ExpectRefused(TokenizeText(model, "In the beginning", 129, 4096), "no_tokens", "a row needs 129");
-  ExpectRefused(TokenizeText(model, "In the beginning", 2, 100), "tokenizer_mismatch", "4096");
-  ExpectRefused(TokenizeText("not a model", "text", 2, 4096), "bad_tokenizer", "SentencePiece");
+  const auto tokenizer =
+      Tokenizer::Open("tokenizer.model", Data("tiny-llama/kjv/tokenizer.model")).value();
+  ExpectRefused(TokenizeText(*tokenizer, "", 129, 4096), "no_tokens", "0 tokens");
+  ExpectRefused(TokenizeText(*tokenizer, "In the beginning", 129, 4096), "no_tokens",
+                "a row needs 129");
+  ExpectRefused(TokenizeText(*tokenizer, "In the beginning", 2, 100), "tokenizer_mismatch", "4096");
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 class ByteTokenizer final : public Tokenizer {
  public:
   explicit ByteTokenizer(std::vector<std::string> markers = {}) : markers_(std::move(markers)) {}
-  std::vector<int32_t> Encode(std::string_view text) const override {
+  std::vector<int32_t> Encode(std::string_view text, Controls) const override {
     std::vector<int32_t> ids;
     for (const char c : text) ids.push_back(100 + static_cast<unsigned char>(c));
     return ids;
@@ -31,6 +31,7 @@ class ByteTokenizer final : public Tokenizer {
   int32_t bos() const override { return 1; }
   int32_t eos() const override { return 2; }
   int64_t size() const override { return 2000; }
+  bool blank_first() const override { return true; }
 
  private:
   std::vector<std::string> markers_;

@@ -11,12 +11,13 @@ namespace {
 class FakeTokenizer final : public Tokenizer {
  public:
   explicit FakeTokenizer(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
-  std::vector<int32_t> Encode(std::string_view) const override { return {}; }
+  std::vector<int32_t> Encode(std::string_view, Controls) const override { return {}; }
   std::string Piece(int32_t token) const override { return pieces_[static_cast<size_t>(token)]; }
   int32_t Find(std::string_view) const override { return -1; }
   int32_t bos() const override { return -1; }
   int32_t eos() const override { return -1; }
   int64_t size() const override { return static_cast<int64_t>(pieces_.size()); }
+  bool blank_first() const override { return true; }
 
  private:
   std::vector<std::string> pieces_;

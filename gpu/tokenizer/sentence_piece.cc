@@ -1,4 +1,4 @@
-#include "gpu/serve/tokenizer.h"
+#include "gpu/tokenizer/tokenizer.h"
 
 #include <sentencepiece_processor.h>
 
@@ -37,7 +37,7 @@ class SentencePiece final : public Tokenizer {
                 "tokenizer.model is not a SentencePiece model: " + Printable(loaded.message()));
   }
 
-  std::vector<int32_t> Encode(std::string_view text) const override {
+  std::vector<int32_t> Encode(std::string_view text, Controls /*controls*/) const override {
     std::vector<int32_t> ids;
     (void)processor_.Encode({text.data(), text.size()}, &ids);
     return ids;
@@ -60,6 +60,7 @@ class SentencePiece final : public Tokenizer {
   int32_t bos() const override { return processor_.bos_id(); }
   int32_t eos() const override { return processor_.eos_id(); }
   int64_t size() const override { return processor_.GetPieceSize(); }
+  bool blank_first() const override { return true; }
 
  private:
   sentencepiece::SentencePieceProcessor processor_;
@@ -67,7 +68,7 @@ class SentencePiece final : public Tokenizer {
 
 }  // namespace
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::Create(std::string_view model) {
+Result<std::shared_ptr<const Tokenizer>> OpenSentencePiece(std::string_view model) {
   auto out = std::make_shared<SentencePiece>();
   SIGNUM_TRY(out->Load(model));
   return std::shared_ptr<const Tokenizer>(std::move(out));

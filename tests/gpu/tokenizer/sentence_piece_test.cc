@@ -1,4 +1,4 @@
-#include "gpu/serve/tokenizer.h"
+#include "gpu/tokenizer/tokenizer.h"
 
 #include <gtest/gtest.h>
 
@@ -14,10 +14,10 @@ namespace {
 
 std::shared_ptr<const Tokenizer> Open() {
   const std::string path = std::string(SIGNUM_TEST_DATA) + "/tiny-llama/base/tokenizer.model";
-  return Tokenizer::Create(ReadFile(path, 1 << 20).value()).value();
+  return Tokenizer::Open("tokenizer.model", ReadFile(path, 1 << 20).value()).value();
 }
 
-TEST(Tokenizer, EncodesAsSentencePieceInPythonDoes) {
+TEST(SentencePiece, EncodesAsSentencePieceInPythonDoes) {
   std::ifstream file(std::string(SIGNUM_TEST_DATA) + "/golden/greedy.json");
   const auto golden = nlohmann::json::parse(file);
   const auto tokenizer = Open();
@@ -28,7 +28,7 @@ TEST(Tokenizer, EncodesAsSentencePieceInPythonDoes) {
   }
 }
 
-TEST(Tokenizer, PiecesPutTogetherAreTheText) {
+TEST(SentencePiece, PiecesPutTogetherAreTheText) {
   const auto tokenizer = Open();
   for (const std::string text :
        {"The LORD said", "a  b", "x\n\ty", "na\xc3\xafve \xe4\xb8\xad \xf0\x9f\x98\x80!"}) {
@@ -38,14 +38,14 @@ TEST(Tokenizer, PiecesPutTogetherAreTheText) {
   }
 }
 
-TEST(Tokenizer, ByteFallbackIsOneByteAToken) {
+TEST(SentencePiece, ByteFallbackIsOneByteAToken) {
   const auto tokenizer = Open();
   const int32_t token = tokenizer->Find("<0xF0>");
   ASSERT_GE(token, 0);
   EXPECT_EQ(tokenizer->Piece(token), "\xf0");
 }
 
-TEST(Tokenizer, ControlTokensAndForeignIdsSayNothing) {
+TEST(SentencePiece, ControlTokensAndForeignIdsSayNothing) {
   const auto tokenizer = Open();
   EXPECT_EQ(tokenizer->bos(), 1);
   EXPECT_EQ(tokenizer->eos(), 2);
@@ -56,8 +56,9 @@ TEST(Tokenizer, ControlTokensAndForeignIdsSayNothing) {
   EXPECT_EQ(tokenizer->Find("<|im_end|>"), -1);
 }
 
-TEST(Tokenizer, RefusesWhatIsNoModel) {
-  EXPECT_THAT(Tokenizer::Create("no protobuf"), FailsWith(Errc::kUnusable, "bad_tokenizer", ""));
+TEST(SentencePiece, RefusesWhatIsNoModel) {
+  EXPECT_THAT(Tokenizer::Open("tokenizer.model", "no protobuf"),
+              FailsWith(Errc::kUnusable, "bad_tokenizer", ""));
 }
 
 }  // namespace
