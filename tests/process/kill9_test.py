@@ -172,12 +172,12 @@ class Publisher(threading.Thread):
 class Server:
     """The one registry's present process."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, data=None):
+        self.folder, self.data = folder, data
         self.start()
 
     def start(self, listen="127.0.0.1:0"):
-        self.program = Registry(self.folder, listen=listen)
+        self.program = Registry(self.folder, data=self.data, listen=listen)
         self.url, self.token = self.program.url, self.program.token
 
     def kill_and_restart(self):

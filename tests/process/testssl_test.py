@@ -38,15 +38,28 @@ def make_certificates(folder, *key):
     return ca, cert, folder / "key.pem"
 
 
+def examine(registry, ca, report, *checks):
+    """What testssl.sh finds: everything, or just the `checks`."""
+    done = run(TOOL, "--quiet", "--color", "0", "--warnings", "off", "--add-ca", ca, "--ip", "127.0.0.1", "--nodns", "none",
+               "--jsonfile", report, *checks, f"https://localhost:{registry.port}/", timeout=1700, stdin=open(os.devnull))
+    assert report.exists(), done.stdout[-3000:] + done.stderr[-2000:]
+    return json.loads(report.read_text())
+
+
 @pytest.mark.parametrize("key", [("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), ("rsa:3072",)], ids=["ecdsa", "rsa"])
 def test_nothing_above_low(start, tmp_path, key):
     ca, cert, key_file = make_certificates(tmp_path, *key)
     registry = start(Registry, "--tls-cert", cert, "--tls-key", key_file)
-    report = tmp_path / "report.json"
-    done = run(TOOL, "--quiet", "--color", "0", "--warnings", "off", "--add-ca", ca, "--ip", "127.0.0.1", "--nodns", "none",
-               "--jsonfile", report, f"https://localhost:{registry.port}/", timeout=1700, stdin=open(os.devnull))
-    findings = json.loads(report.read_text())
-    assert len(findings) > 50, done.stdout[-3000:] + done.stderr[-2000:]
+    findings = examine(registry, ca, tmp_path / "report.json")
+    assert len(findings) > 50, findings
+    # On a busy machine s_client ends before it has the ticket that testssl resumes with, and the check "failed because of
+    # connect problem". A check that could not be made is made again; what it finds then counts.
+    for again in range(5):
+        missed = {f["id"] for f in findings if f["severity"] == "WARN" and "check failed" in f["finding"]}
+        if not missed:
+            break
+        repeated = examine(registry, ca, tmp_path / f"report{again}.json", "--server-defaults")
+        findings = [f for f in findings if f["id"] not in missed] + [f for f in repeated if f["id"] in missed]
     counts = {}
     for finding in findings:
         counts[finding["severity"]] = counts.get(finding["severity"], 0) + 1
