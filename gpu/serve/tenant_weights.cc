@@ -34,22 +34,44 @@ Result<std::shared_ptr<const Checkpoint>> ParseRebuilt(const Rebuilder& rebuilde
 
 }  // namespace
 
-Result<std::shared_ptr<const TenantWeights>> TenantWeights::OfBase(
+Result<std::shared_ptr<TenantWeights>> TenantWeights::OfBase(
     std::shared_ptr<const BaseWeights> base) {
   std::shared_ptr<TenantWeights> out(new TenantWeights(std::move(base)));
   const BaseWeights::Sources& sources = out->base_->sources();
   SIGNUM_TRY(out->Finish(sources.config_json,
                          MakeCheckpointWeights(out->base_->backend(), sources.checkpoint)));
-  return std::shared_ptr<const TenantWeights>(std::move(out));
+  return out;
 }
 
-Result<std::shared_ptr<const TenantWeights>> TenantWeights::Open(
+Result<std::shared_ptr<TenantWeights>> TenantWeights::Open(
     std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta,
     std::shared_ptr<const DeviceImage> image) {
   std::shared_ptr<TenantWeights> out(new TenantWeights(std::move(base)));
   out->image_ = std::move(image);
   SIGNUM_TRY(out->OpenDelta(std::move(delta)));
-  return std::shared_ptr<const TenantWeights>(std::move(out));
+  return out;
+}
+
+uint64_t TenantWeights::device_bytes() const {
+  uint64_t bytes = vectors_.device_bytes();
+  if (student_ != nullptr) bytes += student_->device_bytes();
+  if (rope_ != base_->rope()) bytes += BufferBytes(rope_->cos) + BufferBytes(rope_->sin);
+  const auto add = [&](const WeightDelta& weight) {
+    bytes += weight.value_rows_device.allocated + weight.values.bytes.allocated +
+             weight.a.bytes.allocated + weight.b.bytes.allocated;
+  };
+  for (size_t i = 0; i < weights(); ++i) add(weight(i));
+  if (embedding_) add(*embedding_);
+  for (const auto& own : own_) bytes += own->bytes.allocated;
+  return bytes;
+}
+
+void TenantWeights::LeaveHost() {
+  if (student_ != nullptr) student_->LeaveHost();
+  source_.reset();
+  rebuilder_.reset();
+  fine_.reset();
+  delta_.reset();
 }
 
 Result<void> TenantWeights::OpenDelta(std::shared_ptr<const DeltaReader> delta) {
