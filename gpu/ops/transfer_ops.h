@@ -17,7 +17,7 @@ class TransferOps {
   // Page-locks memory of the host, so that the device copies from it by itself. False where the
   // system refuses: then it serves as it is.
   virtual bool LockPages(void* host, size_t bytes) = 0;
-  virtual void UnlockPages(void* host) noexcept = 0;  // what was locked, before it is unmapped
+  virtual void UnlockPages(void* host) noexcept = 0;  // before it is unmapped, locked or not
   // Copies to the backend's memory, and returns when all is there: straight from page-locked
   // memory, from other through the buffers of StageUpload.
   virtual void CopyIn(void* device, const void* host, size_t bytes) = 0;

@@ -52,20 +52,6 @@ Result<std::shared_ptr<TenantWeights>> TenantWeights::Open(
   return out;
 }
 
-uint64_t TenantWeights::device_bytes() const {
-  uint64_t bytes = vectors_.device_bytes();
-  if (student_ != nullptr) bytes += student_->device_bytes();
-  if (rope_ != base_->rope()) bytes += BufferBytes(rope_->cos) + BufferBytes(rope_->sin);
-  const auto add = [&](const WeightDelta& weight) {
-    bytes += weight.value_rows_device.allocated + weight.values.bytes.allocated +
-             weight.a.bytes.allocated + weight.b.bytes.allocated;
-  };
-  for (size_t i = 0; i < weights(); ++i) add(weight(i));
-  if (embedding_) add(*embedding_);
-  for (const auto& own : own_) bytes += own->bytes.allocated;
-  return bytes;
-}
-
 void TenantWeights::LeaveHost() {
   if (student_ != nullptr) student_->LeaveHost();
   source_.reset();

@@ -50,8 +50,11 @@ class TenantWeights {
       std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta,
       std::shared_ptr<const DeviceImage> image = nullptr);
 
-  // Of the backend's memory, beside the delta's file.
+  // Of a device's memory, beside the delta's file.
   uint64_t device_bytes() const;
+  // The same before it is opened, by its base as a tenant: what that tells (nothing of another RoPE
+  // scaling, and a byte or so for lists that are empty).
+  static Result<uint64_t> ExpectedDeviceBytes(const TenantWeights& plain, const DeltaReader& delta);
   // Gives up the delta's file in the host's memory, and what else is read there: a step needs none
   // of it where the backend has memory of its own. File is not to be called any more.
   void LeaveHost();

@@ -56,6 +56,8 @@ std::shared_ptr<const TenantWeights> TestEngine::Open(const TestDelta& delta) co
   const uint64_t before = MemoryOf(*backend).free;
   auto weights = TenantWeights::Open(base, delta.reader, image).value();
   EXPECT_EQ(before - MemoryOf(*backend).free, weights->device_bytes());
+  EXPECT_NEAR(TenantWeights::ExpectedDeviceBytes(*plain, *delta.reader).value(),
+              weights->device_bytes(), 64);
   weights->LeaveHost();
   return weights;
 }
