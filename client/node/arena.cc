@@ -57,13 +57,24 @@ uint64_t MemoryBudget::slots_used() const {
   return slots_ - free_slots_.size();
 }
 
-bool MemoryBudget::Count(uint64_t bytes) {
-  uint64_t used = used_.load();
-  do {
-    if (bytes > total_ - used) return false;
-  } while (!used_.compare_exchange_weak(used, used + bytes));
-  return true;
+Result<void> MemoryBudget::Count(uint64_t bytes, std::atomic<uint64_t>& as) {
+  const std::lock_guard lock(counting_);
+  if (bytes <= free()) {
+    as += bytes;
+    return {};
+  }
+  return Fail(Errc::kExhausted, provider_->reason(),
+              "needs " + std::to_string(bytes) + " bytes, " + std::to_string(free()) + " of " +
+                  std::to_string(total_) + " are free (" + provider_->option() + ")");
 }
+
+Result<void> MemoryBudget::Charge(uint64_t bytes) {
+  if (slots_ == 0) return Count(bytes, beside_);
+  beside_ += bytes;
+  return {};
+}
+
+void MemoryBudget::Discharge(uint64_t bytes) { beside_ -= bytes; }
 
 Result<void> MemoryBudget::ReserveLocked() {
   if (range_ != nullptr || slots_ == 0) return {};
@@ -97,11 +108,7 @@ Result<std::byte*> MemoryBudget::TakeSlot(uint64_t bytes) {
 
 Result<std::byte*> MemoryBudget::Take(uint64_t bytes) {
   if (slots_ > 0) return TakeSlot(bytes);
-  if (!Count(bytes)) {
-    return Fail(Errc::kExhausted, provider_->reason(),
-                "needs " + std::to_string(bytes) + " bytes, " + std::to_string(free()) + " of " +
-                    std::to_string(total()) + " are free (" + provider_->option() + ")");
-  }
+  SIGNUM_TRY(Count(bytes, used_));
   Result<std::byte*> data = provider_->Map(bytes, false);
   if (!data) used_ -= bytes;
   return data;

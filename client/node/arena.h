@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -46,23 +47,31 @@ class MemoryBudget {
   bool Fits(uint64_t bytes) const { return bytes <= (slots_ > 0 ? slot_bytes_ : total_); }
   uint64_t total() const { return total_; }
   uint64_t used() const { return used_.load(); }
-  uint64_t free() const { return total_ - used_.load(); }
+  uint64_t beside() const { return beside_.load(); }  // what Charge has counted
+  uint64_t free() const { return total_ - std::min(total_, Counted()); }
 
   // Memory that Give takes back, with as many bytes. Errc::kExhausted: the provider's reason()
   // names what is asked, free and allowed, "slots_full" how many slots there are.
   Result<std::byte*> Take(uint64_t bytes);
   void Give(std::byte* data, uint64_t bytes);
+  // Counts `bytes` that are taken elsewhere for what lies here: against the total, or, where there
+  // are slots, whose range is the total, without a bound. Errc::kExhausted as Take.
+  Result<void> Charge(uint64_t bytes);
+  void Discharge(uint64_t bytes);
   // Maps the range of the slots, if there are any, before the first is taken.
   Result<void> Reserve();
 
  private:
   Result<std::byte*> TakeSlot(uint64_t bytes);
   Result<void> ReserveLocked();
-  bool Count(uint64_t bytes);
+  // Of the total.
+  uint64_t Counted() const { return used_ + (slots_ > 0 ? 0 : beside_.load()); }
+  Result<void> Count(uint64_t bytes, std::atomic<uint64_t>& as);
 
   const std::unique_ptr<MemoryProvider> provider_;
   const uint64_t total_, slots_, slot_bytes_;
-  std::atomic<uint64_t> used_{0};
+  std::atomic<uint64_t> used_{0}, beside_{0};
+  std::mutex counting_;  // held while used_ or beside_ grows
   mutable std::mutex mutex_;
   std::byte* range_ = nullptr;  // of all slots
   std::vector<size_t> free_slots_;

@@ -162,7 +162,7 @@ Result<Generation> Loader::Load(Registry& registry, const LiveModel& live, const
   progress(GenerationState::kDownloading, 0);
   SIGNUM_ASSIGN(const Manifest manifest, LoadManifest(registry, live));
   Result<std::shared_ptr<Arena>> arena = FromCache(live, manifest, make_room);
-  report.from_cache = arena.has_value();
+  if (arena) report.source = "cache";
   if (!arena && arena.error().code == Errc::kCorrupt) report.cache_damage = arena.error().reason;
   const bool fetch =
       !arena && (arena.error().code == Errc::kNotFound || arena.error().code == Errc::kCorrupt);

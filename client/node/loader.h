@@ -16,7 +16,7 @@ namespace signum::client {
 
 // What a load did, for logs and metrics.
 struct LoadReport {
-  bool from_cache = false;
+  std::string_view source = "registry";  // or the cache, or host: the host's memory
   uint64_t bytes_downloaded = 0;
   std::string cache_damage;  // what was wrong with the bytes that the cache had, if anything
 };

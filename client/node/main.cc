@@ -184,13 +184,7 @@ void PutServing(Serving& serving, NodeOptions& node) {
                             const auto& make_room) {
     return serving.Prepare(registry, generation, progress, make_room);
   };
-  const ServingDevice& device = serving.device();
-  node.device = device.name();
-  node.device_budget = device.budget();
-  node.device_memory = [&device] {
-    const ops::DeviceMemory memory = device.Memory();
-    return std::pair(memory.total, memory.free);
-  };
+  serving.device().SetUp(node);
 }
 
 Result<void> Serve(Flags flags) {

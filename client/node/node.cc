@@ -9,10 +9,19 @@
 
 namespace signum::client {
 
+namespace {
+
+std::shared_ptr<MemoryBudget> HostBudget(const NodeOptions& options) {
+  if (options.host_budget != nullptr) return options.host_budget;
+  return std::make_shared<MemoryBudget>(options.memory_bytes,
+                                        options.slots > 0 ? options.slots + 1 : 0);
+}
+
+}  // namespace
+
 Node::Node(NodeOptions options)
     : options_(std::move(options)),
-      budget_(std::make_shared<MemoryBudget>(options_.memory_bytes,
-                                             options_.slots > 0 ? options_.slots + 1 : 0)),
+      budget_(HostBudget(options_)),
       residency_(options_.slots > 0),
       targets_(options_.load_retry) {
   for (const std::string& name : options_.pinned) {
@@ -65,34 +74,60 @@ void Node::LoadLoop(const std::stop_token& stop) {
   }
 }
 
-void Node::LoadOne(Registry& registry, const LiveModel& live) {
-  // Rolled back to what is still here: nothing to load.
+// Rolled back to what is still here: nothing to load.
+bool Node::StillHere(const LiveModel& live) {
   if (residency_.Holds(live)) {
     targets_.Applied(live, [] {});
-    return;
+    return true;
   }
   bool revived = false;
   if (residency_.HoldsKept(live)) {
     targets_.Applied(live, [&] { revived = residency_.Revive(live); });
     if (revived) spdlog::info("{}@{}: back, it was still here", live.Name(), live.version);
-    if (revived) return;
   }
-  const auto begin = std::chrono::steady_clock::now();
-  LoadReport report;
-  const Loader::Progress progress = [&](GenerationState state, uint64_t done) {
-    targets_.Progress(live, done, state == GenerationState::kStaging);
-  };
-  const Loader::MakeRoom make_room = [&] { return MakeRoom(live); };
+  return revived;
+}
+
+// On a device what was in the host's memory before is as verified as what comes there now.
+Result<Generation> Node::Obtain(Registry& registry, const LiveModel& live,
+                                const Loader::Progress& progress, LoadReport& report) {
+  if (std::optional<Generation> copy = host_.Find(live)) {
+    report.source = "host";
+    return *std::move(copy);
+  }
+  const Loader::MakeRoom make_room = [&] { return MakeHostRoom(live); };
   Result<Generation> loaded = loader_->Load(registry, live, progress, make_room, report);
   metrics_.Downloaded(report.bytes_downloaded);
   if (!report.cache_damage.empty()) metrics_.VerifyFailed(report.cache_damage);
-  if (loaded && options_.prepare) {
-    if (const Result<void> ready = options_.prepare(registry, *loaded, progress, make_room);
-        !ready) {
-      loaded = ready.error();
-    }
+  if (loaded && has_device()) host_.Keep(*loaded);
+  return loaded;
+}
+
+// A generation that is ready to be published.
+Result<Generation> Node::Load(Registry& registry, const LiveModel& live, LoadReport& report) {
+  const Loader::Progress progress = [&](GenerationState state, uint64_t done) {
+    targets_.Progress(live, done, state == GenerationState::kStaging);
+  };
+  SIGNUM_ASSIGN(Generation generation, Obtain(registry, live, progress, report));
+  const Loader::MakeRoom make_room = [&] { return MakeRoom(live); };
+  if (options_.prepare) {
+    SIGNUM_TRY(options_.prepare(registry, generation, progress, make_room));
   }
+  if (has_device()) {
+    generation.outline = std::make_shared<const DeltaOutline>(OutlineOf(*generation.delta));
+    generation.delta.reset();
+    generation.arena.reset();
+  }
+  return generation;
+}
+
+void Node::LoadOne(Registry& registry, const LiveModel& live) {
+  if (StillHere(live)) return;
+  const auto begin = std::chrono::steady_clock::now();
+  LoadReport report;
+  Result<Generation> loaded = Load(registry, live, report);
   if (!loaded && loaded.error().code == Errc::kCorrupt) {
+    host_.Drop(live);
     metrics_.VerifyFailed(loaded.error().reason);
   }
   if (!loaded) {
@@ -104,9 +139,9 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
   const bool current = targets_.Applied(live, [&] { residency_.Publish(std::move(*loaded)); });
   if (!current) return;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  metrics_.Loaded(report.from_cache, took.count());
-  spdlog::info("{}@{}: published, {} bytes from {} in {:.3f} s", live.Name(), live.version,
-               live.size, report.from_cache ? "the cache" : "the registry", took.count());
+  metrics_.Loaded(report.source, took.count());
+  spdlog::info("{}@{}: published, {} bytes from the {} in {:.3f} s", live.Name(), live.version,
+               live.size, report.source, took.count());
 }
 
 // Nobody's place is taken for a model that nobody has asked for; a model in use gets its new
@@ -118,18 +153,31 @@ bool Node::MakeRoom(const LiveModel& live) {
   if (evicted->published) {
     spdlog::info("{}: evicted for {}", evicted->live.Name(), live.Name());
     metrics_.Evicted();
+    host_.Touch(evicted->live);
     targets_.Stored(evicted->live);
   }
   return true;
 }
 
+// Where there is a device, the host's memory holds copies, of which none is in use.
+bool Node::MakeHostRoom(const LiveModel& live) {
+  if (!has_device()) return MakeRoom(live);
+  return host_.Evict([this](const LiveModel& kept) {
+    return residency_.Holds(kept) || residency_.HoldsKept(kept);
+  });
+}
+
 void Node::NotLoaded(const LiveModel& live, const Error& error, std::optional<Millis> retry_after) {
-  const bool no_room =
-      (error.reason == "memory_budget" && budget_->Fits(live.size)) ||
-      (error.reason == "device_budget" && options_.device_budget->Fits(live.size)) ||
-      error.reason == "slots_full";
+  const bool host_full = error.reason == "memory_budget" && budget_->Fits(live.size);
+  const bool device_full =
+      error.reason == "device_budget" && error.code == Errc::kExhausted && places().Fits(live.size);
+  const bool no_room = host_full || device_full || error.reason == "slots_full";
+  // On the way to a device others are in the host's memory for a moment.
+  const bool passing = host_full && has_device();
+  if (passing || (no_room && targets_.Demanded(live))) {
+    return targets_.Postpone(live, Millis{20});
+  }
   const bool swap = residency_.Serves(live.tenant, live.model);
-  if (no_room && targets_.Demanded(live)) return targets_.Postpone(live, Millis{20});
   if (no_room && !swap) return targets_.Stored(live);
   metrics_.Refused(error.reason);
   spdlog::warn("{}@{}: refused: {} ({})", live.Name(), live.version, error.message, error.reason);
@@ -232,13 +280,13 @@ std::string Node::MetricsText() {
   }
   gauges.memory_total = budget_->total();
   gauges.memory_used = budget_->used();
-  if (options_.device_budget != nullptr) {
+  if (has_device()) {
     gauges.device_total = options_.device_budget->total();
     gauges.device_used = options_.device_budget->used();
     gauges.device_free = options_.device_memory().second;
   }
-  gauges.slots = budget_->slots();
-  gauges.slots_used = budget_->slots_used();
+  gauges.slots = places().slots();
+  gauges.slots_used = places().slots_used();
   gauges.cache_bytes = cache_->TotalBytes();
   gauges.swaps = residency_.published_total();
   gauges.freed = residency_.freed_total();

@@ -17,6 +17,7 @@
 #include "client/node/arena.h"
 #include "client/node/delta_cache.h"
 #include "client/node/follower.h"
+#include "client/node/host_tier.h"
 #include "client/node/loader.h"
 #include "client/node/node_metrics.h"
 #include "client/node/node_options.h"
@@ -67,20 +68,31 @@ class Node {
 
   void LoadLoop(const std::stop_token& stop);
   void LoadOne(Registry& registry, const LiveModel& live);
+  bool StillHere(const LiveModel& live);
+  Result<Generation> Load(Registry& registry, const LiveModel& live, LoadReport& report);
+  Result<Generation> Obtain(Registry& registry, const LiveModel& live,
+                            const Loader::Progress& progress, LoadReport& report);
   bool MakeRoom(const LiveModel& live);
+  bool MakeHostRoom(const LiveModel& live);
+  bool has_device() const { return options_.device_budget != nullptr; }
+  // Of the memory that models are used in.
+  const MemoryBudget& places() const { return has_device() ? *options_.device_budget : *budget_; }
   void NotLoaded(const LiveModel& live, const Error& error, std::optional<Millis> retry_after);
 
   void ReportLoop(const std::stop_token& stop);
   nlohmann::json Report() const;
+  std::string_view PendingState(const TargetStatus& target) const;
+  nlohmann::json HostDocument() const;
   void RequestReport();
   void WakeWaiters();
 
   const NodeOptions options_;
-  std::shared_ptr<MemoryBudget> budget_;
+  const std::shared_ptr<MemoryBudget> budget_;  // of the host
   std::unique_ptr<DeltaCache> cache_;
   std::unique_ptr<Trust> trust_;
   std::unique_ptr<Loader> loader_;
   Residency residency_;
+  HostTier host_;  // empty where there is no device
   Targets targets_;
   NodeMetrics metrics_;
   std::unique_ptr<Follower> follower_;

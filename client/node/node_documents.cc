@@ -26,6 +26,7 @@ json MemoryOf(const MemoryBudget& budget) {
 json DeviceMemoryOf(const NodeOptions& options) {
   if (options.device_budget == nullptr) return nullptr;
   json out = MemoryOf(*options.device_budget);
+  out["beside"] = options.device_budget->beside();
   const auto [total, free] = options.device_memory();
   out["device_total"] = total;
   out["device_free"] = free;
@@ -63,10 +64,27 @@ json Node::Report() const {
     }
     models.push_back(std::move(entry));
   }
-  const MemoryBudget& memory = options_.device_budget ? *options_.device_budget : *budget_;
   return {{"device", options_.device},
-          {"memory", {{"free", memory.free()}, {"total", memory.total()}}},
+          {"memory", {{"free", places().free()}, {"total", places().total()}}},
           {"models", std::move(models)}};
+}
+
+std::string_view Node::PendingState(const TargetStatus& target) const {
+  if (target.state == TargetState::kLoading && target.staging) {
+    return GenerationStateName(GenerationState::kStaging);
+  }
+  if (target.state == TargetState::kStored && host_.Holds(target.want)) {
+    return GenerationStateName(GenerationState::kHost);
+  }
+  return TargetStateName(target.state);
+}
+
+// What the host's memory holds copies of; null where models are used from there.
+json Node::HostDocument() const {
+  if (!has_device()) return nullptr;
+  json out = json::array();
+  for (const LiveModel& live : host_.Snapshot()) out.push_back(Describe(live));
+  return out;
 }
 
 json Node::ResidencyDocument() const {
@@ -83,9 +101,7 @@ json Node::ResidencyDocument() const {
   for (const TargetStatus& target : targets_.Snapshot()) {
     if (target.state == TargetState::kApplied) continue;
     json entry = Describe(target.want);
-    const bool staging = target.state == TargetState::kLoading && target.staging;
-    entry["state"] =
-        staging ? GenerationStateName(GenerationState::kStaging) : TargetStateName(target.state);
+    entry["state"] = PendingState(target);
     entry["bytes_done"] = target.done;
     entry["failures"] = target.failures;
     entry["gave_up"] = target.gave_up;
@@ -105,6 +121,7 @@ json Node::ResidencyDocument() const {
             {"error", following.error.empty() ? json(nullptr) : json(following.error)}}},
           {"memory", MemoryOf(*budget_)},
           {"device_memory", DeviceMemoryOf(options_)},
+          {"host", HostDocument()},
           {"freed", residency_.freed_total()},
           {"models", std::move(models)},
           {"retiring", std::move(retiring)},

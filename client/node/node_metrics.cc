@@ -84,8 +84,8 @@ struct NodeMetrics::State {
 NodeMetrics::NodeMetrics() : state_(std::make_unique<State>()) {}
 NodeMetrics::~NodeMetrics() = default;
 
-void NodeMetrics::Loaded(bool from_cache, double seconds) {
-  state_->loads.Add({{"source", from_cache ? "cache" : "registry"}}).Increment();
+void NodeMetrics::Loaded(std::string_view source, double seconds) {
+  state_->loads.Add({{"source", std::string(source)}}).Increment();
   state_->seconds.Observe(seconds);
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace signum::client {
 
@@ -12,7 +13,7 @@ class NodeMetrics {
   NodeMetrics();
   ~NodeMetrics();
 
-  void Loaded(bool from_cache, double seconds);
+  void Loaded(std::string_view source, double seconds);
   void Downloaded(uint64_t bytes);
   void Refused(const std::string& reason);
   void VerifyFailed(const std::string& reason);  // of bytes that came or were kept

@@ -37,11 +37,14 @@ struct NodeOptions {
   int loaders = 2;           // deltas fetched at the same time
   FetchOptions fetch;        // how one is
   // Called by the thread that has loaded a generation, before it is published: makes it ready to
-  // answer requests, which may take room on a device. An error counts as the load's.
+  // answer requests, which may take room on a device: then nothing but `device` is needed of its
+  // bytes from then on. An error counts as the load's.
   std::function<Result<void>(Registry&, Generation&, const Loader::Progress&,
                              const Loader::MakeRoom&)>
       prepare;
-  std::shared_ptr<MemoryBudget> device_budget;  // of a device that `prepare` puts deltas on
+  // Of a device that `prepare` puts deltas on; then `host_budget` is what they go through, and what
+  // is evicted from the device stays there while there is room.
+  std::shared_ptr<MemoryBudget> device_budget, host_budget;
   std::function<std::pair<uint64_t, uint64_t>()> device_memory;  // its own: total and free bytes
   // After a change of what is live, the fetch begins at a moment that is uniform in this window, so
   // that a fleet does not ask for the same bytes at once. What is here already waits for nothing.

@@ -10,6 +10,8 @@ std::string_view GenerationStateName(GenerationState state) {
       return "downloading";
     case GenerationState::kVerified:
       return "verified";
+    case GenerationState::kHost:
+      return "host";
     case GenerationState::kStaging:
       return "staging";
     case GenerationState::kPublished:
@@ -22,6 +24,11 @@ std::string_view GenerationStateName(GenerationState state) {
       return "freed";
   }
   return "?";
+}
+
+bool SameGeneration(const LiveModel& a, const LiveModel& b) {
+  return a.tenant == b.tenant && a.model == b.model && a.version == b.version &&
+         a.manifest_digest == b.manifest_digest;
 }
 
 // Outlives the Residency where a lease does.
@@ -82,8 +89,7 @@ bool Residency::Holds(const LiveModel& live) const {
   const std::lock_guard lock(mutex_);
   const auto found = published_.find({live.tenant, live.model});
   if (found == published_.end()) return false;
-  const LiveModel& held = found->second->generation.live;
-  return held.version == live.version && held.manifest_digest == live.manifest_digest;
+  return SameGeneration(found->second->generation.live, live);
 }
 
 void Residency::Publish(Generation generation) {
@@ -98,15 +104,6 @@ void Residency::Publish(Generation generation) {
   }
   Forget(std::move(slot), keep_replaced_);
 }
-
-namespace {
-
-bool SameGeneration(const LiveModel& a, const LiveModel& b) {
-  return a.tenant == b.tenant && a.model == b.model && a.version == b.version &&
-         a.manifest_digest == b.manifest_digest;
-}
-
-}  // namespace
 
 bool Residency::HoldsKept(const LiveModel& live) const {
   const std::lock_guard lock(mutex_);

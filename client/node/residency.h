@@ -13,16 +13,19 @@
 
 #include "client/live_model.h"
 #include "client/node/arena.h"
+#include "client/node/delta_outline.h"
 #include "storage/base/result.h"
 #include "storage/format/delta_file.h"
 
 namespace signum::client {
 
-// The life of one delta on a node. The first three belong to those who load, the rest to Residency.
-// kStaging: on its way to a device's memory. kKept: replaced, but still in memory.
+// The life of one delta on a node. The first four belong to those who load, the rest to Residency.
+// kHost: in the host's memory alone, on a node with a device. kStaging: on its way to the device's.
+// kKept: replaced, but still in memory.
 enum class GenerationState {
   kDownloading,
   kVerified,
+  kHost,
   kStaging,
   kPublished,
   kKept,
@@ -31,14 +34,20 @@ enum class GenerationState {
 };
 std::string_view GenerationStateName(GenerationState state);
 
+// Whether both name the same version of the same model, with the same bytes.
+bool SameGeneration(const LiveModel& a, const LiveModel& b);
+
+struct DeviceDelta;
 struct ServedModel;
 
-// A verified delta in memory. Immutable.
+// A verified delta in memory: the host's, or a device's (Residency has it there alone). Immutable.
 struct Generation {
   LiveModel live;
   std::shared_ptr<const Arena> arena;
-  std::shared_ptr<const DeltaReader> delta;  // over the arena
-  std::vector<Digest> chunks;                // of the arena, as they were signed
+  std::shared_ptr<const DeltaReader> delta;     // over the arena
+  std::vector<Digest> chunks;                   // of the arena, as they were signed
+  std::shared_ptr<const DeviceDelta> device;    // the same bytes on a device
+  std::shared_ptr<const DeltaOutline> outline;  // where `delta` is no longer here
   // Where the node serves: the model ready to answer, or why it can't.
   std::shared_ptr<const ServedModel> served;
   std::optional<Error> not_served;

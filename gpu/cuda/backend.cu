@@ -1,21 +1,30 @@
 #include "gpu/cuda/backend.cuh"
 
+#include <cstring>
+
 #include "gpu/cuda/context.cuh"
 #include "gpu/cuda/delta_ops.cuh"
 #include "gpu/cuda/matmul.cuh"
 #include "gpu/cuda/ops.cuh"
 #include "gpu/cuda/serve_ops.cuh"
 #include "gpu/cuda/stage.cuh"
+#include "gpu/cuda/transfers.cuh"
 
 namespace signum::cuda {
 namespace {
 
-// Backend, DeltaOps and ServeOps on one device. Each call makes the device the calling thread's
-// first: the one thread that calls need not be the one that opened it.
-class CudaBackend final : public ops::Backend, public ops::DeltaOps, public ops::ServeOps {
+// Backend, DeltaOps, ServeOps and TransferOps on one device. Each call makes the device the calling
+// thread's first: the one thread that calls need not be the one that opened it.
+class CudaBackend final : public ops::Backend,
+                          public ops::DeltaOps,
+                          public ops::ServeOps,
+                          public Transfers {
  public:
   CudaBackend(std::unique_ptr<Context> context, bool tf32)
-      : context_(std::move(context)), matmuls_(*context_, tf32), stage_(*context_) {}
+      : Transfers(*context),
+        context_(std::move(context)),
+        matmuls_(*context_, tf32),
+        stage_(*context_) {}
   ~CudaBackend() override {
     context_->Use();
     context_->Wait();
@@ -97,6 +106,14 @@ class CudaBackend final : public ops::Backend, public ops::DeltaOps, public ops:
   bool StageUpload(void* device, size_t bytes, const ops::FillStage& fill) override {
     Ready();
     return stage_.Upload(device, bytes, fill);
+  }
+
+  void CopyIn(void* device, const void* host, size_t bytes) override {
+    if (Locked(host)) return Upload(host, device, bytes);
+    StageUpload(device, bytes, [host](size_t offset, void* to, size_t size) {
+      std::memcpy(to, static_cast<const char*>(host) + offset, size);
+      return true;
+    });
   }
 
   void PagedAttention(const ops::PagedAttentionArgs& args) override {

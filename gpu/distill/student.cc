@@ -75,6 +75,25 @@ std::vector<const ScaleVector*> Student::Vectors() const {
   return vectors;
 }
 
+uint64_t Student::device_bytes() const {
+  uint64_t bytes = BufferBytes(scales_);
+  for (const auto& [name, tensor] : tensors_) {
+    bytes += tensor.sign_rows_device.allocated;
+    for (const TensorPlane& plane : tensor.planes) {
+      bytes += plane.sign.allocated + plane.mask.allocated;
+    }
+  }
+  return bytes;
+}
+
+void Student::LeaveHost() {
+  sources_ = {};
+  for (auto& [name, tensor] : tensors_) {
+    tensor.base.reset();
+    tensor.values.reset();
+  }
+}
+
 Result<void> Student::KeepBase(KeptBase& kept) {
   for (const auto& [name, tensor] : tensors_) {
     SIGNUM_ASSIGN(base_bytes_[name], kept.Load(name, tensor.base));

@@ -59,6 +59,12 @@ class Student final : public WeightSource {
   // Sign parts of the delta file whose bits were replaced.
   const std::map<std::string, std::string>& changed_signs() const { return changed_signs_; }
 
+  // Of the backend's memory, scales included, what is not in the image.
+  uint64_t device_bytes() const;
+  // Gives up what it reads in the host's memory: from then on Signs and Plane alone may be called,
+  // of a backend with memory of its own.
+  void LeaveHost();
+
   // Has the bytes of the base that a step reads in the backend's memory.
   Result<void> KeepBase(KeptBase& kept);
 
@@ -73,7 +79,7 @@ class Student final : public WeightSource {
                     float* out) const;
 
   ops::Backend& backend_;
-  const Sources sources_;
+  Sources sources_;
   std::map<std::string, SignTensor, std::less<>> tensors_;
   std::map<std::string, DeviceBytes, std::less<>> base_bytes_;
   std::map<std::string, std::string> changed_signs_;

@@ -40,7 +40,7 @@ Result<DeviceBytes> LoadBytes(ops::Backend& backend, std::shared_ptr<const ByteS
   };
   ops::DeltaOpsOf(backend).StageUpload(buffer->data(), size, fill);
   SIGNUM_TRY(read);
-  return DeviceBytes{buffer->data(), buffer};
+  return DeviceBytes{buffer->data(), buffer, BufferBytes(*buffer)};
 }
 
 }  // namespace signum

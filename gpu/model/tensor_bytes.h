@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "gpu/ops/backend.h"
@@ -11,7 +12,14 @@ namespace signum {
 struct DeviceBytes {
   const std::byte* data = nullptr;
   std::shared_ptr<const void> owner;
+  uint64_t allocated = 0;  // for these bytes alone
 };
+
+// What a buffer takes of its backend's memory.
+template <class T>
+uint64_t BufferBytes(const ops::Buffer<T>& buffer) {
+  return buffer ? std::max(buffer.size(), size_t{1}) * sizeof(T) : 0;
+}
 
 // The same bytes in the host's memory and in a backend's, so that what is a view of the one need
 // not be copied to the other.
@@ -34,7 +42,7 @@ Result<DeviceBytes> UploadValues(ops::Backend& backend, const std::vector<T>& va
     return Fail(Errc::kExhausted, "device_memory", backend.name() + " has no room");
   }
   backend.Upload(values.data(), buffer->data(), values.size() * sizeof(T));
-  return DeviceBytes{buffer->data(), buffer};
+  return DeviceBytes{buffer->data(), buffer, BufferBytes(*buffer)};
 }
 
 }  // namespace signum

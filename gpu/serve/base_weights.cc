@@ -50,6 +50,17 @@ Result<ModelVectors> ModelVectors::Load(ops::Backend& backend, const LlamaConfig
   return out;
 }
 
+uint64_t ModelVectors::device_bytes() const {
+  uint64_t bytes = BufferBytes(final_norm);
+  for (const Layer& layer : layers) {
+    for (const auto& bias : layer.bias) bytes += BufferBytes(bias);
+    for (const auto* norm : {&layer.input_norm, &layer.middle_norm, &layer.q_norm, &layer.k_norm}) {
+      bytes += BufferBytes(*norm);
+    }
+  }
+  return bytes;
+}
+
 Result<std::shared_ptr<const BaseWeights>> BaseWeights::Open(ops::Backend& backend,
                                                              Sources sources) {
   std::shared_ptr<BaseWeights> base(new BaseWeights(backend, std::move(sources)));

@@ -30,6 +30,7 @@ struct ModelVectors {
 
   static Result<ModelVectors> Load(ops::Backend& backend, const LlamaConfig& config,
                                    const WeightSource& source);
+  uint64_t device_bytes() const;
 };
 
 // A base model on a backend, once for all tenants: its matrices in their own dtype (in place where

@@ -1,7 +1,5 @@
 #include "gpu/serve/device_image.h"
 
-#include <cstring>
-
 #include "gpu/model/parallel.h"
 #include "gpu/ops/delta_ops.h"
 #include "storage/format/delta_file.h"
@@ -48,11 +46,11 @@ Result<std::shared_ptr<const DeviceImage>> MakeDeviceImage(ops::Backend& backend
         Errc::kInternal, "bad_chunks",
         std::to_string(chunks.size()) + " digests for " + std::to_string(host.size()) + " bytes");
   }
-  ops::DeltaOpsOf(backend).StageUpload(device, host.size(),
-                                       [&](size_t offset, void* to, size_t bytes) {
-                                         std::memcpy(to, host.data() + offset, bytes);
-                                         return true;
-                                       });
+  ops::TransferOps* transfers = ops::TransferOpsOf(backend);
+  if (transfers == nullptr) {
+    return Fail(Errc::kUnavailable, "unsupported_device", backend.name() + " takes no deltas");
+  }
+  transfers->CopyIn(device, host.data(), host.size());
   SIGNUM_TRY(CheckBackend(backend));
   SIGNUM_TRY(CheckOnDevice(backend, device, host.size(), chunks));
   return std::make_shared<const DeviceImage>(DeviceImage{host, {device, std::move(owner)}});

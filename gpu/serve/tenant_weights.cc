@@ -34,22 +34,30 @@ Result<std::shared_ptr<const Checkpoint>> ParseRebuilt(const Rebuilder& rebuilde
 
 }  // namespace
 
-Result<std::shared_ptr<const TenantWeights>> TenantWeights::OfBase(
+Result<std::shared_ptr<TenantWeights>> TenantWeights::OfBase(
     std::shared_ptr<const BaseWeights> base) {
   std::shared_ptr<TenantWeights> out(new TenantWeights(std::move(base)));
   const BaseWeights::Sources& sources = out->base_->sources();
   SIGNUM_TRY(out->Finish(sources.config_json,
                          MakeCheckpointWeights(out->base_->backend(), sources.checkpoint)));
-  return std::shared_ptr<const TenantWeights>(std::move(out));
+  return out;
 }
 
-Result<std::shared_ptr<const TenantWeights>> TenantWeights::Open(
+Result<std::shared_ptr<TenantWeights>> TenantWeights::Open(
     std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta,
     std::shared_ptr<const DeviceImage> image) {
   std::shared_ptr<TenantWeights> out(new TenantWeights(std::move(base)));
   out->image_ = std::move(image);
   SIGNUM_TRY(out->OpenDelta(std::move(delta)));
-  return std::shared_ptr<const TenantWeights>(std::move(out));
+  return out;
+}
+
+void TenantWeights::LeaveHost() {
+  if (student_ != nullptr) student_->LeaveHost();
+  source_.reset();
+  rebuilder_.reset();
+  fine_.reset();
+  delta_.reset();
 }
 
 Result<void> TenantWeights::OpenDelta(std::shared_ptr<const DeltaReader> delta) {

@@ -40,16 +40,24 @@ struct WeightDelta {
 // A tenant's model beside its base, in the memory of the base's backend: what its rows of a batch
 // are computed with. Signs are used in place where the delta lies in that memory (`image`, or the
 // delta itself where it is the host's). Opened on the backend's thread; then immutable, for any
-// backend of the same memory. Holds the delta.
+// backend of the same memory. Holds the delta, until LeaveHost.
 class TenantWeights {
  public:
   // The base itself, as a tenant without differences.
-  static Result<std::shared_ptr<const TenantWeights>> OfBase(
-      std::shared_ptr<const BaseWeights> base);
+  static Result<std::shared_ptr<TenantWeights>> OfBase(std::shared_ptr<const BaseWeights> base);
   // Errc::kCorrupt base_mismatch, bad_part; kUnusable unknown_architecture; kExhausted.
-  static Result<std::shared_ptr<const TenantWeights>> Open(
+  static Result<std::shared_ptr<TenantWeights>> Open(
       std::shared_ptr<const BaseWeights> base, std::shared_ptr<const DeltaReader> delta,
       std::shared_ptr<const DeviceImage> image = nullptr);
+
+  // Of a device's memory, beside the delta's file.
+  uint64_t device_bytes() const;
+  // The same before it is opened, by its base as a tenant: what that tells (nothing of another RoPE
+  // scaling, and a byte or so for lists that are empty).
+  static Result<uint64_t> ExpectedDeviceBytes(const TenantWeights& plain, const DeltaReader& delta);
+  // Gives up the delta's file in the host's memory, and what else is read there: a step needs none
+  // of it where the backend has memory of its own. File is not to be called any more.
+  void LeaveHost();
 
   const BaseWeights& base() const { return *base_; }
   const LlamaConfig& config() const { return config_; }
@@ -89,7 +97,7 @@ class TenantWeights {
   std::shared_ptr<const DeviceImage> image_;
   std::shared_ptr<const Rebuilder> rebuilder_;
   std::shared_ptr<const Checkpoint> fine_;
-  std::shared_ptr<const Student> student_;  // null: the base itself
+  std::shared_ptr<Student> student_;  // null: the base itself
   std::shared_ptr<const WeightSource> source_;
   LlamaConfig config_;
   int64_t vocabulary_ = 0;

@@ -1,6 +1,8 @@
 """signum-node with a device: the CUDA module's kernels over the emulator (tests/gpu/CMakeLists.txt), a few tokens each."""
 
 import concurrent.futures
+import re
+import shutil
 
 import pytest
 import requests
@@ -77,7 +79,8 @@ def test_tenants_in_a_batch_answer_as_on_the_cpu_and_swap(two, admin, start_node
     assert engine["tokens"] == TOKENS * len(models) and engine["steps"] < engine["tokens"]
     document = residency(node)
     sizes = size_of(admin, "kjv/model") + size_of(admin, "pysrc/model")
-    assert document["device"] == "cuda:0" and document["device_memory"]["used"] == sizes
+    assert document["device"] == "cuda:0" and residency(node)["device_memory"]["used"] == sizes
+    assert document["device_memory"]["beside"] > 0
     assert document["device_memory"]["device_free"] < document["device_memory"]["device_total"] - sizes
     assert metric(node, "signum_node_device_memory_used_bytes") == sizes
     second = admin.json("/v1/tenants/kjv/models/model/versions/2")["digest"]
@@ -89,36 +92,118 @@ def test_tenants_in_a_batch_answer_as_on_the_cpu_and_swap(two, admin, start_node
     assert node.stop() == 0, node.log()[-2000:]
 
 
+def loads_from(node, source):
+    text = requests.get(node.url + "/metrics", timeout=PATIENCE).text
+    counted = re.search(rf'signum_node_loads_total{{source="{source}"}} (\S+)', text)
+    return float(counted[1]) if counted else 0
+
+
+def host_copies(node):
+    return {(f"{m['tenant']}/{m['model']}", m["version"]) for m in residency(node)["host"]}
+
+
 @pytest.mark.parametrize("slots", (False, True))
 def test_what_was_evicted_from_the_device_comes_back_from_the_cache(two, admin, start_node, slots):
+    """Where the host's memory has room for no more than what is on its way."""
     models = ["kjv/model", "pysrc/model"]
     if slots:  # with --slots 1 two places: the third model needs one of them
         admin.publish("pysrc/other", FAMILY / "sqlite")
         models.append("pysrc/other")
     most = max(size_of(admin, model) for model in models)
-    options = ["--slots", "1", "--device-memory", str(2 * most + 512)] if slots else ["--device-memory", str(most)]
-    node = node_of(start_node, two, ["kjv", "pysrc"], *options)
+    options = ["--slots", "1", "--device-memory", str(2 * most + 512)] if slots else ["--device-memory", str(most * 3 // 2)]
+    node = node_of(start_node, two, ["kjv", "pysrc"], *options, "--memory", str(most))
     api = ready(node)
     first = [ask(api, model) for model in models][0]
     assert metric(node, "signum_node_evictions_total") > 0
     assert pending(node, models[0])["state"] == "stored"
-    downloaded = metric(node, "signum_node_downloaded_bytes_total")
+    downloaded, cached = metric(node, "signum_node_downloaded_bytes_total"), loads_from(node, "cache")
     assert ask(api, models[0]) == first
     assert metric(node, "signum_node_downloaded_bytes_total") == downloaded
     applied = [f"{m['tenant']}/{m['model']}" for m in residency(node)["models"]]
     assert len(applied) == len(models) - 1 and models[0] in applied
     assert residency(node)["device_memory"]["used"] == sum(size_of(admin, model) for model in applied)
+    assert loads_from(node, "cache") == cached + 1
+
+
+def test_what_was_evicted_from_the_device_comes_back_from_the_host(two, admin, start_node):
+    models = ["kjv/model", "pysrc/model"]
+    most = max(size_of(admin, model) for model in models)
+    node = node_of(start_node, two, ["kjv", "pysrc"], "--device-memory", str(most * 3 // 2))
+    api = ready(node)
+    first = [ask(api, model) for model in models][0]
+    assert pending(node, models[0])["state"] == "host"
+    assert host_copies(node) == {("kjv/model", 1), ("pysrc/model", 1)}
+    assert residency(node)["memory"]["used"] == sum(size_of(admin, model) for model in models)
+    two.kill()
+    shutil.rmtree(node.cache / "deltas")
+    assert [ask(api, model) for model in models][0] == first
+    assert loads_from(node, "host") >= 2 and metric(node, "signum_node_evictions_total") >= 3
+
+
+def test_going_back_takes_no_download(two, admin, start_node):
+    node = node_of(start_node, two, ["kjv"])
+    api = ready(node)
+    first = ask(api, "kjv/model")
+    for version in (2, 1):
+        admin.promote("kjv/model", version)
+        wait_until(lambda: [m["version"] for m in residency(node)["models"]] == [version], "the swap")
+    assert ask(api, "kjv/model") == first
+    assert loads_from(node, "registry") == 2 and loads_from(node, "host") == 1
+    assert host_copies(node) == {("kjv/model", 1), ("kjv/model", 2)}
+
+
+def test_the_device_holds_more_than_the_host(two, admin, start_node):
+    models = ["kjv/model", "pysrc/model"]
+    most = max(size_of(admin, model) for model in models)
+    node = node_of(start_node, two, ["kjv", "pysrc"], "--memory", str(most))
+    api = ready(node)
+    assert {f"{m['tenant']}/{m['model']}" for m in residency(node)["models"]} == set(models)
+    assert residency(node)["device_memory"]["used"] == sum(size_of(admin, model) for model in models)
+    assert len(host_copies(node)) == 1 and residency(node)["memory"]["used"] <= most
+    for model in models:
+        assert ask(api, model)
 
 
 def test_a_delta_that_the_device_cannot_hold_is_refused_with_the_numbers(two, admin, start_node):
     smaller, larger = sorted(("kjv/model", "pysrc/model"), key=lambda model: size_of(admin, model))
-    node = node_of(start_node, two, ["kjv", "pysrc"], "--device-memory", str(size_of(admin, larger) - 1))
+    alone = node_of(start_node, two, [larger.split("/")[0]], name="alone")
+    ready(alone)
+    size, beside = (residency(alone)["device_memory"][part] for part in ("used", "beside"))
+    assert size == size_of(admin, larger) and residency(alone)["device_memory"]["free"] > 0
+    too_little = size + beside - 1
+    node = node_of(start_node, two, ["kjv", "pysrc"], "--device-memory", str(too_little))
     api = ready(node)
     refused = wait_until(lambda: pending(node, larger).get("reason") and pending(node, larger), "a refusal")
     assert refused["state"] == "refused" and refused["reason"] == "device_budget"
-    assert str(size_of(admin, larger)) in refused["message"] and "--device-memory" in refused["message"]
+    assert f"{size} bytes and {beside} beside them, {too_little} are" in refused["message"]
     assert larger in api.error(503, model=larger, prompt=PROMPT, max_tokens=1)["message"]
     assert ask(api, smaller)
+    too_small = node_of(start_node, two, [larger.split("/")[0]], "--device-memory", str(size - 1), name="too-small")
+    refused = wait_until(lambda: pending(too_small, larger).get("reason") and pending(too_small, larger), "a refusal")
+    assert refused["state"] == "refused" and refused["reason"] == "device_budget"
+    assert str(size) in refused["message"] and "--device-memory" in refused["message"]
+
+
+def test_bytes_that_change_on_the_way_to_the_device_are_refused(two, admin, start_node, tmp_path):
+    """The old generation stays, and what came wrong is not tried again without end."""
+    flip = tmp_path / "flip"
+    node = node_of(start_node, two, ["kjv"], env={"SIGNUM_EMULATED_FLIP": str(flip)})
+    api = ready(node)
+    first = ask(api, "kjv/model")
+    flip.touch()
+    admin.promote("kjv/model", 2)
+    refused = wait_until(lambda: pending(node, "kjv/model").get("reason") and pending(node, "kjv/model"), "a refusal")
+    assert (refused["version"], refused["reason"]) == (2, "device_mismatch")
+    assert "chunk" in refused["message"] and "cuda:0" in refused["message"]
+    assert [m["version"] for m in residency(node)["models"]] == [1]
+    assert ask(api, "kjv/model") == first
+    assert residency(node)["device_memory"]["used"] == size_of(admin, "kjv/model")
+    assert 'signum_node_verify_failures_total{reason="device_mismatch"}' in requests.get(node.url + "/metrics").text
+    reported = wait_until(lambda: [m for n in admin.json("/v1/nodes")["nodes"] for m in n["models"]
+                                   if m["state"] == "refused"], "the report")
+    assert reported[0]["version"] == 2 and reported[0]["reason"].startswith("device_mismatch:")
+    flip.unlink()
+    wait_until(lambda: [m["version"] for m in residency(node)["models"]] == [2], "the next try")
 
 
 def test_a_base_that_the_device_cannot_hold_is_refused_with_the_numbers(two, start_node):

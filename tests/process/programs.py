@@ -100,7 +100,8 @@ class Node(Program):
         command = [BIN / "signum-node", "--registry", registry_url, "--token", token]
         for tenant in tenants:
             command += ["--tenant", tenant]
-        command += ["--cache", folder / "cache", "--listen", "127.0.0.1:0", "--port-file", port_file]
+        self.cache = folder / "cache"
+        command += ["--cache", self.cache, "--listen", "127.0.0.1:0", "--port-file", port_file]
         super().__init__([*command, *options], folder, name, env)
         self.port = int(self.wait_for_file(port_file))
         self.url = f"http://127.0.0.1:{self.port}"

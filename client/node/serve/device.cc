@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 namespace signum::client {
@@ -28,6 +29,42 @@ class MemoryOfDevice final : public MemoryProvider {
  private:
   std::shared_ptr<ops::Backend> backend_;
 };
+
+// Pages of the host that the device copies from by itself, where it can.
+class PageLockedMemory final : public MemoryProvider {
+ public:
+  explicit PageLockedMemory(std::shared_ptr<ops::Backend> backend)
+      : backend_(std::move(backend)), transfers_(*ops::TransferOpsOf(*backend_)) {}
+
+  Result<std::byte*> Map(uint64_t size, bool range) override {
+    SIGNUM_ASSIGN(std::byte * data, pages_->Map(size, range));
+    if (!transfers_.LockPages(data, size)) {
+      std::call_once(warned_, [&] {
+        spdlog::warn("{}: the host's memory can't be page-locked, copies take longer",
+                     backend_->name());
+      });
+    }
+    return data;
+  }
+  void Unmap(std::byte* data, uint64_t size) override {
+    transfers_.UnlockPages(data);
+    pages_->Unmap(data, size);
+  }
+  void Clear(std::byte* data, uint64_t size) override { pages_->Clear(data, size); }
+  uint64_t granule() const override { return pages_->granule(); }
+  std::string reason() const override { return pages_->reason(); }
+  std::string option() const override { return pages_->option(); }
+
+ private:
+  const std::shared_ptr<ops::Backend> backend_;
+  ops::TransferOps& transfers_;
+  const std::unique_ptr<MemoryProvider> pages_ = MakeHostMemory();
+  std::once_flag warned_;
+};
+
+int NumberOf(const std::string& device) {  // of "cuda:N"
+  return std::atoi(device.c_str() + device.find(':') + 1);
+}
 
 int ThreadsOf(const DeviceOptions& options) {
   if (options.threads > 0) return options.threads;
@@ -79,13 +116,68 @@ Result<std::unique_ptr<ops::Backend>> ServingDevice::OpenForEngine() const {
   return OpenBackend(name_);
 }
 
-Result<std::shared_ptr<const DeviceImage>> ServingDevice::Stage(const Generation& generation) {
-  if (on_host()) return std::shared_ptr<const DeviceImage>();
+void ServingDevice::SetUp(NodeOptions& node) const {
+  node.device = name_;
+  if (on_host()) return;
+  node.device_budget = budget_;
+  // A delta is used on the device: the host's places need no addresses that last.
+  node.host_budget = std::make_shared<MemoryBudget>(node.memory_bytes, 0,
+                                                    std::make_unique<PageLockedMemory>(loader_));
+  node.device_memory = [this] {
+    const ops::DeviceMemory memory = Memory();
+    return std::pair(memory.total, memory.free);
+  };
+}
+
+bool ServingDevice::NoRoom(const Error& error) {
+  return error.reason == "device_budget" || error.reason == "device_memory" ||
+         error.reason == "slots_full";
+}
+
+// ---- deltas
+
+Result<std::shared_ptr<const DeviceDelta>> ServingDevice::StageNow(const Generation& generation) {
+  const auto loading = Loading();
   const ConstBytes file = generation.arena->View();
   SIGNUM_ASSIGN(std::byte * place, budget_->Take(file.size()));
   const std::shared_ptr<std::byte> owner(
       place, [budget = budget_, size = file.size()](std::byte* data) { budget->Give(data, size); });
-  return MakeDeviceImage(*loader_, file, place, owner, generation.chunks);
+  auto delta = std::make_shared<DeviceDelta>();
+  SIGNUM_ASSIGN(delta->image, MakeDeviceImage(*loader_, file, place, owner, generation.chunks));
+  delta->device = NumberOf(name_);
+  if (void* event = transfers().RecordEvent()) {
+    delta->ready = {event, [backend = loader_](void* recorded) {
+                      ops::TransferOpsOf(*backend)->DestroyEvent(recorded);
+                    }};
+  }
+  return std::shared_ptr<const DeviceDelta>(std::move(delta));
+}
+
+// Room is made without Loading(): others may be loaded meanwhile.
+Result<std::shared_ptr<const DeviceDelta>> ServingDevice::Stage(const Generation& generation,
+                                                                const Loader::MakeRoom& make_room) {
+  if (on_host()) return std::shared_ptr<const DeviceDelta>();
+  auto staged = StageNow(generation);
+  while (!staged && NoRoom(staged.error()) && budget_->Fits(generation.live.size) && make_room()) {
+    staged = StageNow(generation);
+  }
+  return staged;
+}
+
+Result<std::shared_ptr<void>> ServingDevice::Charge(uint64_t file_bytes, uint64_t bytes,
+                                                    const Loader::MakeRoom& make_room) {
+  if (on_host()) return std::shared_ptr<void>();
+  if (budget_->slots() == 0 && !budget_->Fits(file_bytes + bytes)) {
+    return Fail(Errc::kTooLarge, "device_budget",
+                "needs " + std::to_string(file_bytes) + " bytes and " + std::to_string(bytes) +
+                    " beside them, " + std::to_string(budget_->total()) +
+                    " are allowed (--device-memory)");
+  }
+  Result<void> charged = budget_->Charge(bytes);
+  while (!charged && make_room()) charged = budget_->Charge(bytes);
+  if (!charged) return charged.error();
+  return std::shared_ptr<void>(this,
+                               [budget = budget_, bytes](void*) { budget->Discharge(bytes); });
 }
 
 }  // namespace signum::client

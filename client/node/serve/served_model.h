@@ -24,6 +24,7 @@ struct ServedModel {
   std::set<int32_t> end_tokens;
   ChatTemplate chat = ChatTemplate::kNone;
   Scheduler* scheduler = nullptr;  // of its base; outlives the model
+  std::shared_ptr<void> charge;    // of the device's memory, beside the delta's file
 
   int64_t context() const { return weights->config().max_positions; }
 };

@@ -26,11 +26,6 @@ BaseWeights::Sources SourcesOf(const std::shared_ptr<const LocalCheckpoint>& bas
   return sources;
 }
 
-bool NoRoomOnDevice(const Error& error) {
-  return error.reason == "device_budget" || error.reason == "device_memory" ||
-         error.reason == "slots_full";
-}
-
 bool WorthAnotherTry(const Error& error) {
   return error.code == Errc::kUnavailable || error.code == Errc::kCancelled ||
          error.reason == "disk_full";
@@ -115,28 +110,43 @@ Result<const Serving::Base*> Serving::LoadBase(Registry& registry, const std::st
 
 // ---- generations
 
-Result<std::shared_ptr<const TenantWeights>> Serving::OpenWeights(const Base& base,
-                                                                  const Generation& generation) {
-  const auto loading = device_->Loading();
-  SIGNUM_ASSIGN(auto image, device_->Stage(generation));
-  return TenantWeights::Open(base.weights, generation.delta, std::move(image));
+// Room is made without Loading(), as in ServingDevice::Stage.
+Result<std::shared_ptr<TenantWeights>> Serving::OpenWeights(const Base& base,
+                                                            const Generation& generation,
+                                                            const Loader::MakeRoom& make_room) {
+  const auto open = [&] {
+    const auto loading = device_->Loading();
+    return TenantWeights::Open(base.weights, generation.delta,
+                               device_->on_host() ? nullptr : generation.device->image);
+  };
+  auto opened = open();
+  while (!opened && ServingDevice::NoRoom(opened.error()) && make_room()) opened = open();
+  return opened;
 }
 
-// Room is made without Loading(): others may be loaded meanwhile.
 Result<std::shared_ptr<const ServedModel>> Serving::MakeModel(const Base& base,
-                                                              const Generation& generation,
+                                                              Generation& generation,
                                                               const Loader::MakeRoom& make_room) {
-  auto opened = OpenWeights(base, generation);
-  const auto fits = [&] {
-    return !device_->on_host() && device_->budget()->Fits(generation.live.size);
-  };
-  while (!opened && NoRoomOnDevice(opened.error()) && fits() && make_room()) {
-    opened = OpenWeights(base, generation);
+  const LiveModel& live = generation.live;
+  uint64_t expected = 0;
+  if (!device_->on_host()) {
+    SIGNUM_ASSIGN(expected,
+                  TenantWeights::ExpectedDeviceBytes(*base.model->weights, *generation.delta));
   }
-  SIGNUM_ASSIGN(auto weights, std::move(opened));
-  SIGNUM_ASSIGN(auto model, MakeServedModel(std::move(weights)));
-  model->name = generation.live.Name();
-  model->fingerprint = generation.live.digest.Text();
+  // All room is asked for before anything is copied, but for what shows only then.
+  SIGNUM_ASSIGN(auto charge, device_->Charge(live.size, expected, make_room));
+  SIGNUM_ASSIGN(generation.device, device_->Stage(generation, make_room));
+  SIGNUM_ASSIGN(const auto weights, OpenWeights(base, generation, make_room));
+  SIGNUM_ASSIGN(auto model, MakeServedModel(weights));
+  const uint64_t needed = weights->device_bytes();
+  if (needed > expected) {
+    charge.reset();
+    SIGNUM_ASSIGN(charge, device_->Charge(live.size, needed, make_room));
+  }
+  model->charge = std::move(charge);
+  if (!device_->on_host()) weights->LeaveHost();
+  model->name = live.Name();
+  model->fingerprint = live.digest.Text();
   model->scheduler = base.scheduler.get();
   return std::shared_ptr<const ServedModel>(std::move(model));
 }
@@ -154,8 +164,9 @@ Result<void> Serving::Prepare(Registry& registry, Generation& generation,
     generation.served = *std::move(model);
     return {};
   }
+  generation.device.reset();
   // Then the load has failed; else the model is here and can't be served.
-  const bool on_device = !device_->on_host() && (NoRoomOnDevice(model.error()) ||
+  const bool on_device = !device_->on_host() && (ServingDevice::NoRoom(model.error()) ||
                                                  model.error().reason == "device_mismatch");
   if (on_device || WorthAnotherTry(model.error())) return device_->Explained(model.error());
   spdlog::warn("{}@{} is resident but can't be served: {} ({})", live.Name(), live.version,

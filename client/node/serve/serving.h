@@ -80,10 +80,9 @@ class Serving {
                                          const Digest& digest);
   Result<std::unique_ptr<ServeEngine>> MakeEngine(std::shared_ptr<const BaseWeights> weights,
                                                   ops::Backend& backend) const;
-  Result<std::shared_ptr<const TenantWeights>> OpenWeights(const Base& base,
-                                                           const Generation& generation);
-  Result<std::shared_ptr<const ServedModel>> MakeModel(const Base& base,
-                                                       const Generation& generation,
+  Result<std::shared_ptr<TenantWeights>> OpenWeights(const Base& base, const Generation& generation,
+                                                     const Loader::MakeRoom& make_room);
+  Result<std::shared_ptr<const ServedModel>> MakeModel(const Base& base, Generation& generation,
                                                        const Loader::MakeRoom& make_room);
 
   const ServingOptions options_;

@@ -1,9 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
 #include <tuple>
 
 #include "gpu/cuda/backend.cuh"
+#include "gpu/ops/transfer_ops.h"
 #include "tests/gpu/cuda/emulation/emulator.h"
+#include "tests/gpu/cuda/emulation/held_event.h"
 #include "tests/gpu/ops/cases.h"
 
 namespace signum::ops {
@@ -55,6 +59,35 @@ TEST(EmulatedCuda, KeepsTheFirstErrorUntilItIsTaken) {
   backend->DecodeAttention({shape, nullptr, nullptr, nullptr, nullptr, 1, 1});
   EXPECT_EQ(backend->TakeError(), "Attention: head_dim over 256");
   EXPECT_EQ(backend->TakeError(), "");
+}
+
+// An event of ours passes after the caller's, which need not live that long.
+TEST(EmulatedCuda, AnEventAfterAnotherWaitsForIt) {
+  std::string why;
+  const auto backend = cuda::MakeBackend({}, &why);
+  ASSERT_NE(backend, nullptr) << why;
+  TransferOps& transfers = *TransferOpsOf(*backend);
+  void* held = SignumEmulatedHeldEvent();
+  void* after = transfers.EventAfter(held);
+  ASSERT_NE(after, nullptr);
+  std::atomic<bool> passed{false};
+  std::jthread waiting([&] {
+    EXPECT_TRUE(transfers.WaitForEvent(after));
+    passed = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds{20});
+  EXPECT_FALSE(passed);
+  SignumEmulatedPass(held);
+  waiting.join();
+  transfers.DestroyEvent(held);
+  EXPECT_TRUE(transfers.WaitForEvent(after));
+  int none = 0;
+  EXPECT_EQ(transfers.EventAfter(&none), nullptr);
+  EXPECT_FALSE(transfers.WaitForEvent(&none));
+  void* stream = SignumEmulatedStream();
+  EXPECT_TRUE(transfers.StreamWaits(stream, after));
+  EXPECT_EQ(SignumEmulatedWaits(stream), 1);
+  transfers.DestroyEvent(after);
 }
 
 }  // namespace

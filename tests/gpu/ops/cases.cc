@@ -9,7 +9,7 @@ std::vector<Case> OpCases() {
   for (const auto& cases : {MatMulCases(), RmsNormCases(), RopeCases(), AttentionCases(),
                             DecodeAttentionCases(), SwigluCases(), ElementwiseCases(), LossCases(),
                             SampleCases(), SignMatrixCases(), AdamwCases(), BackendCases(),
-                            DeltaCases(), SignProductCases(), ChunkDigestCases(), ServeCases()}) {
+                            DeltaCases(), SignProductCases(), ChunkDigestCases(), ServeCases(), TransferCases()}) {
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

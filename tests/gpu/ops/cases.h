@@ -22,6 +22,7 @@ std::vector<Case> DeltaCases();
 std::vector<Case> SignProductCases();
 std::vector<Case> ChunkDigestCases();
 std::vector<Case> ServeCases();
+std::vector<Case> TransferCases();
 
 // All of them.
 std::vector<Case> OpCases();

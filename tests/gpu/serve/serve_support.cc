@@ -53,7 +53,13 @@ std::shared_ptr<const TenantWeights> TestEngine::Open(const TestDelta& delta) co
     chunks.push_back(Sha256::Of(file.subspan(at, std::min(kChunkBytes, file.size() - at))));
   }
   const auto image = MakeDeviceImage(*backend, file, memory->data(), memory, chunks).value();
-  return TenantWeights::Open(base, delta.reader, image).value();
+  const uint64_t before = MemoryOf(*backend).free;
+  auto weights = TenantWeights::Open(base, delta.reader, image).value();
+  EXPECT_EQ(before - MemoryOf(*backend).free, weights->device_bytes());
+  EXPECT_NEAR(TenantWeights::ExpectedDeviceBytes(*plain, *delta.reader).value(),
+              weights->device_bytes(), 64);
+  weights->LeaveHost();
+  return weights;
 }
 
 TestSequence::TestSequence(TestEngine& engine, std::shared_ptr<const TenantWeights> tenant,

@@ -1,0 +1,14 @@
+#pragma once
+
+// What a test does with the emulated device that a program would not; also found in the emulated
+// module with dlsym.
+
+extern "C" {
+
+// A cudaEvent_t that has not passed until SignumEmulatedPass.
+void* SignumEmulatedHeldEvent();
+void SignumEmulatedPass(void* event);
+// A cudaStream_t, and for how many events it has waited; -1 where there is no such stream.
+void* SignumEmulatedStream();
+int SignumEmulatedWaits(void* stream);
+}
