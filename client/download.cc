@@ -1,6 +1,6 @@
 #include "client/download.h"
 
-#include <charconv>
+#include <algorithm>
 
 #include "client/parallel_download.h"
 #include "client/partial_file.h"
@@ -34,6 +34,7 @@ Result<void> TryDownload(Registry& registry, const std::string& url, PartialFile
   HttpRequest request;
   request.url = url;
   request.timeout = std::chrono::seconds{0};
+  request.min_speed = kMinSpeed;
   if (part.size() > 0) {
     request.headers.emplace_back("Range", "bytes=" + std::to_string(part.size()) + "-");
     request.headers.emplace_back("If-Range", part.etag());
@@ -78,12 +79,13 @@ Result<void> Verify(const PartialFile& part, const DownloadOptions& options) {
 Result<void> Fetch(Registry& registry, const std::string& url, PartialFile& part,
                    const DownloadOptions& options) {
   Backoff backoff(registry.options().patience);
+  uint64_t furthest = part.size();  // bytes that come again are no progress
   while (part.size() != options.expected_size || part.size() == 0) {
-    const uint64_t before = part.size();
     const Result<void> tried = TryDownload(registry, url, part, options);
     if (tried) break;
     if (!IsTransient(tried.error())) return tried;
-    if (part.size() > before) backoff.Reset();
+    if (part.size() > furthest) backoff.Reset();
+    furthest = std::max(furthest, part.size());
     const std::optional<Millis> wait = backoff.Next(registry.retry_after());
     if (!wait || !SleepFor(*wait, registry.options().stop)) return tried;
   }

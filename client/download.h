@@ -12,6 +12,10 @@
 
 namespace signum::client {
 
+// Bytes a second: a connection that stays below it for a minute is given up. One that drips would
+// hold whoever waits for the file for years.
+inline constexpr uint64_t kMinSpeed = 1024;
+
 struct DownloadOptions {
   uint64_t expected_size = 0;  // what the file must end with
   // Checks the complete bytes before the file gets its name; an error that is Errc::kCorrupt drops
@@ -33,7 +37,8 @@ struct DownloadOptions {
 };
 
 // Downloads `url` into `path`, in as many tries as the registry's `patience` allows; each byte that
-// arrives earns the tries anew. Unfinished bytes are kept as "<path>.part" beside
+// arrives for the first time earns the tries anew. Unfinished bytes are kept as "<path>.part"
+// beside
 // "<path>.part.etag" and go on from there in this or a later run: with Range and If-Range, so that
 // bytes of two representations are never mixed (an answer of 200, another ETag or a Content-Range
 // that does not fit starts over).

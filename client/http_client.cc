@@ -13,6 +13,8 @@ namespace {
 
 // Of an answer and what came before it. Ours take a hundredth of it.
 constexpr size_t kMaxHeaderBytes = 256 * 1024;
+// Of an answer that is no success: what matters is its status.
+constexpr size_t kMaxErrorBody = 64 * 1024;
 
 void InitCurlOnce() {
   static std::once_flag once;
@@ -41,6 +43,7 @@ struct Transfer {
   bool headers_seen = false;
   size_t header_bytes = 0;
   std::optional<Error> error{};  // from the sink or a limit; ends the call
+  bool enough = false;           // the rest of the answer does not matter
 
   Result<void> TakeHeader(std::string_view line) {
     header_bytes += line.size();
@@ -69,6 +72,7 @@ struct Transfer {
       if (request.on_headers) SIGNUM_TRY(request.on_headers(response));
     }
     if (request.sink && response.ok()) return request.sink(bytes);
+    if (!response.ok()) return TakeErrorBody(bytes);
     if (bytes.size() > request.max_body - response.body.size()) {
       return Fail(
           Errc::kTooLarge, "body_too_large",
@@ -76,6 +80,14 @@ struct Transfer {
     }
     response.body.append(AsText(bytes));
     return {};
+  }
+
+  Result<void> TakeErrorBody(ConstBytes bytes) {
+    const size_t left = kMaxErrorBody - response.body.size();
+    enough = bytes.size() > left;
+    response.body.append(AsText(bytes.first(std::min(bytes.size(), left))));
+    if (!enough) return {};
+    return Fail(Errc::kTooLarge, "body_too_large", request.url + ": a long error");
   }
 };
 
@@ -197,7 +209,7 @@ void HttpClient::State::Prepare(Transfer& transfer, HeaderList& headers) {
   if (request.timeout.count() > 0) {
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, static_cast<long>(request.timeout.count()));
   } else {
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, static_cast<long>(request.min_speed));
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
                      static_cast<long>(request.stall_timeout.count()));
   }
@@ -270,6 +282,7 @@ Result<HttpResponse> HttpClient::Send(const HttpRequest& request) {
   if (request.stop.stop_requested() && code != CURLE_OK) {
     return Fail(Errc::kCancelled, "cancelled", request.url + ": stopped");
   }
+  if (transfer.enough) return std::move(transfer.response);
   if (transfer.error) return *std::move(transfer.error);
   // A server that refuses a body half-way answers and closes; the answer says more than the
   // closing.

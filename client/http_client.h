@@ -19,7 +19,7 @@ namespace signum::client {
 struct HttpResponse {
   int status = 0;
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
-  std::string body;                                          // empty where the body went to a sink
+  std::string body;  // empty where it went to a sink; of what is no success at most 64 KiB
 
   bool ok() const { return status >= 200 && status < 300; }
   // The first value of a header, or empty.
@@ -43,7 +43,8 @@ struct HttpRequest {
   uint64_t max_body = 64u << 20;
 
   std::chrono::seconds timeout{120};       // for the whole call; 0: as long as bytes move
-  std::chrono::seconds stall_timeout{60};  // without a byte either way, where timeout is 0
+  std::chrono::seconds stall_timeout{60};  // at less than min_speed, where timeout is 0
+  uint64_t min_speed = 1;                  // bytes a second
   std::stop_token stop;                    // ends the call at once with Errc::kCancelled
 };
 

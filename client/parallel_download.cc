@@ -119,6 +119,7 @@ Result<void> ParallelDownload::TryRange(Registry& registry, size_t range) {
   HttpRequest request;
   request.url = url_;
   request.timeout = std::chrono::seconds{0};
+  request.min_speed = kMinSpeed;
   request.headers.emplace_back("Range",
                                "bytes=" + std::to_string(at) + "-" + std::to_string(end - 1));
   {

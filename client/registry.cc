@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "client/answer_fields.h"
 #include "client/sse.h"
@@ -21,6 +22,12 @@ namespace {
 constexpr std::chrono::seconds kQuick{120};
 // Creating a base or a version reads and checks every weight before it answers.
 constexpr std::chrono::seconds kValidation{3600};
+
+// The most that these answers take; a body can swell to many times its length as JSON.
+constexpr uint64_t kMaxLiveBytes = 16u << 20;  // some 25,000 models
+constexpr uint64_t kMaxWatchBytes = 8u << 20;  // a registry sends 1,000 changes at a time
+constexpr uint64_t kMaxKeysBytes = 1u << 20;
+constexpr size_t kMaxKeys = 1000;
 
 // How often a change is begun anew because of another one at the same time.
 constexpr int kRaces = 10;
@@ -50,6 +57,18 @@ Result<Change> ParseChange(const json& document, const std::string& registry_url
   return out;
 }
 
+// The feed's numbers must lie behind the place that was asked for and not past the answer's own: a
+// node that believed others would leave out the changes that come next.
+Result<void> CheckNumbers(const WatchAnswer& answer, uint64_t since) {
+  bool sane = answer.seq >= since;
+  for (const Change& change : answer.changes) {
+    sane = sane && change.seq > since && change.seq <= answer.seq;
+  }
+  if (sane) return {};
+  return Fail(Errc::kInternal, "bad_answer",
+              "/v1/watch: the numbers of the feed do not follow " + std::to_string(since));
+}
+
 // What is no JSON is the registry's fault, not that of whoever asked.
 Result<json> ReadAnswer(std::string_view what, const HttpResponse& response) {
   Result<json> document = ParseJson(response.body);
@@ -76,6 +95,7 @@ struct Registry::Call {
   std::chrono::seconds timeout = kQuick;
   bool patient = false;
   bool conditional = false;  // 304 is a success
+  uint64_t max_body = HttpRequest().max_body;
 };
 
 Registry::Registry(RegistryOptions options) : options_(std::move(options)), http_(options_.tls) {}
@@ -105,6 +125,7 @@ Result<HttpResponse> Registry::SendRetrying(const Call& call) {
   request.headers = call.headers;
   request.body = call.body;
   request.timeout = call.timeout;
+  request.max_body = call.max_body;
   if (!call.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
   if (call.method != "GET" && call.method != "HEAD")
     request.headers.emplace_back("Idempotency-Key", RandomKey());
@@ -271,7 +292,7 @@ Result<Alias> Registry::SetAlias(const std::string& tenant, const std::string& m
 // ---- nodes
 
 Result<LiveState> Registry::Live(const std::string& tenant, const LiveState* known) {
-  Call call{.path = "/v1/tenants/" + EscapeSegment(tenant) + "/live"};
+  Call call{.path = "/v1/tenants/" + EscapeSegment(tenant) + "/live", .max_body = kMaxLiveBytes};
   call.conditional = known != nullptr && !known->etag.empty();
   if (call.conditional) call.headers.emplace_back("If-None-Match", known->etag);
   SIGNUM_ASSIGN(const HttpResponse response, SendRetrying(call));
@@ -281,8 +302,13 @@ Result<LiveState> Registry::Live(const std::string& tenant, const LiveState* kno
   out.etag = response.Header("etag");
   SIGNUM_ASSIGN(out.seq, JsonNumber(document, "seq"));
   SIGNUM_ASSIGN(const json* models, JsonArray(document, "models"));
+  std::set<std::string> names;
   for (const json& item : *models) {
     SIGNUM_ASSIGN(LiveModel model, ParseLiveModel(item, options_.url));
+    if (!names.insert(model.model).second) {
+      return Fail(Errc::kInternal, "bad_answer",
+                  call.path + " names the model '" + model.model + "' twice");
+    }
     model.tenant = tenant;
     out.models.push_back(std::move(model));
   }
@@ -296,9 +322,10 @@ Result<WatchAnswer> Registry::Watch(const std::vector<std::string>& tenants, uin
       "/v1/watch?since=" + std::to_string(since) + "&wait=" + std::to_string(wait.count());
   for (const std::string& tenant : tenants) request.url += "&tenant=" + EscapeSegment(tenant);
   request.timeout = wait + std::chrono::seconds{30};
+  request.max_body = kMaxWatchBytes;
   SIGNUM_ASSIGN(const HttpResponse response, Send(request));  // the caller loops and backs off
   if (!response.ok()) return ErrorFromResponse(response, "GET /v1/watch");
-  SIGNUM_ASSIGN(const json document, ParseJson(response.body));
+  SIGNUM_ASSIGN(const json document, ReadAnswer("/v1/watch", response));
   WatchAnswer out;
   SIGNUM_ASSIGN(out.seq, JsonNumber(document, "seq"));
   SIGNUM_ASSIGN(const json* changes, JsonArray(document, "changes"));
@@ -306,20 +333,26 @@ Result<WatchAnswer> Registry::Watch(const std::vector<std::string>& tenants, uin
     SIGNUM_ASSIGN(Change change, ParseChange(item, options_.url));
     out.changes.push_back(std::move(change));
   }
+  SIGNUM_TRY(CheckNumbers(out, since));
   return out;
 }
 
 Result<void> Registry::PutNode(const std::string& node, const json& report) {
-  SIGNUM_TRY(SendRetrying(
-      {.method = "PUT", .path = "/v1/nodes/" + EscapeSegment(node), .body = report.dump()}));
+  SIGNUM_TRY(SendRetrying({.method = "PUT",
+                           .path = "/v1/nodes/" + EscapeSegment(node),
+                           .body = report.dump(-1, ' ', false, json::error_handler_t::replace)}));
   return {};
 }
 
 Result<json> Registry::ListNodes() { return GetList("/v1/nodes", "nodes"); }
 
 Result<std::vector<RegistryKey>> Registry::Keys() {
-  SIGNUM_ASSIGN(const json document, GetJson("/v1/keys"));
+  SIGNUM_ASSIGN(const json document, SendJson({.path = "/v1/keys", .max_body = kMaxKeysBytes}));
   SIGNUM_ASSIGN(const json* keys, JsonArray(document, "keys"));
+  if (keys->size() > kMaxKeys) {
+    return Fail(Errc::kInternal, "bad_answer",
+                "/v1/keys lists more than " + std::to_string(kMaxKeys) + " keys");
+  }
   std::vector<RegistryKey> out;
   for (const json& item : *keys) {
     if (JsonStringOr(item, "alg", "") != "ed25519") continue;

@@ -113,7 +113,8 @@ class Registry {
   // `known`: what the caller has; while the registry's is the same, no list crosses the wire
   // (If-None-Match, 304) and a copy of `known` is the answer.
   Result<LiveState> Live(const std::string& tenant, const LiveState* known = nullptr);
-  // Waits at the registry for up to `wait`. Errc::kNotFound "feed_gone": read Live again.
+  // Waits at the registry for up to `wait`. Errc::kNotFound "feed_gone": read Live again. kInternal
+  // "bad_answer" also where the feed's numbers do not follow `since`.
   Result<WatchAnswer> Watch(const std::vector<std::string>& tenants, uint64_t since,
                             std::chrono::seconds wait);
   Result<void> PutNode(const std::string& node, const nlohmann::json& report);

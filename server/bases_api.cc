@@ -1,6 +1,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "server/app.h"
@@ -48,16 +49,28 @@ uint64_t CountParameters(const CheckpointSource& checkpoint) {
   return parameters;
 }
 
+// What the base adds to the store. Where it found nothing there, that is what it stored; else also
+// what an attempt left that did not live to its end, with this upload or another.
+Result<uint64_t> BytesAdded(const App& app, const IngestedBase& ingested) {
+  SIGNUM_ASSIGN(auto named, ObjectsOfRecipe(app.objects, ingested.recipe_digest));
+  named.push_back(ingested.manifest_digest);
+  uint64_t all = 0;
+  for (const Digest& digest : std::set<Digest>(named.begin(), named.end())) {
+    SIGNUM_ASSIGN(const auto info, app.objects.Describe(digest));
+    all += info.stored_bytes;
+  }
+  if (ingested.stored_bytes == all) return all;
+  return UnnamedBytes(app.objects, app.catalog, named);
+}
+
 // Stores the checkpoint and says of it what the catalog keeps.
-Result<BaseRecord> StoreBase(App& app, const Checkpoint& checkpoint, const std::string& upload) {
-  SIGNUM_ASSIGN(const UnixMicros began, app.uploads.BeginUse(upload));
+Result<BaseRecord> StoreBase(App& app, const Checkpoint& checkpoint) {
   SIGNUM_ASSIGN(const auto ingested, IngestBase(app.objects, checkpoint, {}));
   BaseRecord base;
   base.digest = ingested.manifest_digest;
   base.recipe = ingested.recipe_digest;
   base.upload_bytes = ingested.hashed.recipe.TotalBytes();
-  SIGNUM_ASSIGN(base.stored_bytes,
-                BytesStoredSince(app.objects, base.recipe, began, {ingested.manifest_digest}));
+  SIGNUM_ASSIGN(base.stored_bytes, BytesAdded(app, ingested));
   base.parameters = CountParameters(checkpoint);
   base.tensors = checkpoint.tensors().size();
   base.architecture = ArchitectureOf(checkpoint.config_json());
@@ -90,7 +103,7 @@ Result<http::Response> CreateBase(App& app, const http::Request& request,
   SIGNUM_ASSIGN(const auto checkpoint, OpenUploadedCheckpoint(app, upload, allow_not_finite));
   SIGNUM_TRY(app.uploads.CheckSpace(0));
   const auto hold = app.objects.HoldCollection();  // until the base's record names it all
-  SIGNUM_ASSIGN(BaseRecord base, StoreBase(app, *checkpoint, upload));
+  SIGNUM_ASSIGN(BaseRecord base, StoreBase(app, *checkpoint));
   base.name = params[0];
   base.creator = Caller(request).id;
   base.upload = upload;

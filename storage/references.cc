@@ -129,13 +129,36 @@ Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Di
 }
 
 Result<uint64_t> BytesStoredSince(const ObjectStore& objects, const Digest& recipe,
-                                  UnixMicros since, const std::vector<Digest>& others) {
-  SIGNUM_ASSIGN(auto named, ObjectsOfRecipe(objects, recipe));
-  named.insert(named.end(), others.begin(), others.end());
+                                  UnixMicros since) {
+  SIGNUM_ASSIGN(const auto named, ObjectsOfRecipe(objects, recipe));
   uint64_t bytes = 0;
   for (const Digest& digest : std::set<Digest>(named.begin(), named.end())) {
     SIGNUM_ASSIGN(const auto info, objects.Describe(digest));
     if (info.created >= since) bytes += info.stored_bytes;
+  }
+  return bytes;
+}
+
+Result<uint64_t> UnnamedBytes(const ObjectStore& objects, const Catalog& catalog,
+                              const std::vector<Digest>& digests) {
+  std::set<Digest> left(digests.begin(), digests.end());
+  const auto strike = [&left](const std::vector<Digest>& named) {
+    for (const Digest& digest : named) left.erase(digest);
+  };
+  SIGNUM_TRY(ForEachBase(catalog, [&](const BaseRecord& base) -> Result<void> {
+    SIGNUM_ASSIGN(const auto named, ObjectsOfBase(objects, base));
+    strike(named);
+    return {};
+  }));
+  SIGNUM_TRY(ForEachVersion(catalog, [&](const VersionRecord& version) -> Result<void> {
+    SIGNUM_ASSIGN(const auto named, ObjectsOfVersion(objects, version));
+    strike(named);
+    return {};
+  }));
+  uint64_t bytes = 0;
+  for (const Digest& digest : left) {
+    SIGNUM_ASSIGN(const auto info, objects.Describe(digest));
+    bytes += info.stored_bytes;
   }
   return bytes;
 }

@@ -18,10 +18,15 @@ namespace signum {
 // than once, and need not exist.
 Result<std::vector<Digest>> ObjectsOfRecipe(const ObjectStore& objects, const Digest& recipe);
 
-// What of these and `others` takes room since that moment. For whoever stored the recipe's objects
-// from then on, in one go or, after a crash, in several.
+// What of these takes room since that moment. For whoever stored the recipe's objects from then on,
+// in one go or, after a crash, in several.
 Result<uint64_t> BytesStoredSince(const ObjectStore& objects, const Digest& recipe,
-                                  UnixMicros since, const std::vector<Digest>& others = {});
+                                  UnixMicros since);
+
+// What these take that no base and no version names: what a record that is about to name them adds,
+// whoever stored them. Reads all recipes.
+Result<uint64_t> UnnamedBytes(const ObjectStore& objects, const Catalog& catalog,
+                              const std::vector<Digest>& digests);
 
 // What reports and logs call a version: "tenant/model@3".
 std::string NameOf(const VersionRecord& version);

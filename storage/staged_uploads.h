@@ -33,7 +33,6 @@ class StagedUploads final : public Uploads {
   Result<std::vector<CheckpointFile>> OpenFiles(std::string_view id) const override;
   Result<void> Restart(std::string_view id, size_t file) override;
   Result<void> Pin(std::string_view id) override;
-  Result<UnixMicros> BeginUse(std::string_view id) override;
   Result<void> Unpin(std::string_view id) override;
   Result<std::vector<std::string>> ListPinned() const override;
   Result<void> Remove(std::string_view id) override;

@@ -27,7 +27,6 @@ void Fields(F& f, R& r) {
   f("created", r.upload.created);
   f("expires", r.upload.expires);
   f("pinned", r.upload.pinned);
-  f("used", r.upload.used);
 }
 
 template <class F, class R>

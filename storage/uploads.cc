@@ -242,16 +242,6 @@ Result<void> StagedUploads::Pin(std::string_view id) {
   });
 }
 
-Result<UnixMicros> StagedUploads::BeginUse(std::string_view id) {
-  UnixMicros since = 0;
-  SIGNUM_TRY(ChangeRecord(id, [&](Upload& stored) -> Result<void> {
-    if (stored.used == 0) stored.used = clock_.Now();
-    since = stored.used;
-    return {};
-  }));
-  return since;
-}
-
 Result<void> StagedUploads::Unpin(std::string_view id) {
   return ChangeRecord(id, [this](Upload& stored) -> Result<void> {
     stored.pinned = false;

@@ -28,7 +28,6 @@ struct Upload {
   std::vector<UploadFile> files;
   UnixMicros created = 0, expires = 0;
   bool pinned = false;  // a version is being made from it
-  UnixMicros used = 0;  // since when a base is made from it; 0: none was begun
   bool Complete() const;
 };
 
@@ -86,9 +85,6 @@ class Uploads {
   virtual Result<void> Pin(std::string_view id) = 0;
   // Lets it expire again, after the full time.
   virtual Result<void> Unpin(std::string_view id) = 0;
-  // When a base was first begun to be made from it: now, or where an earlier attempt did not live
-  // to its end, then. What was stored since is the base's.
-  virtual Result<UnixMicros> BeginUse(std::string_view id) = 0;
   virtual Result<std::vector<std::string>> ListPinned() const = 0;
   virtual Result<void> Remove(std::string_view id) = 0;  // record and files
   // Removes what expired and files no record names (after a crash). Returns how many uploads.

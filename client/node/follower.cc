@@ -6,6 +6,14 @@
 #include <set>
 
 namespace signum::client {
+namespace {
+
+// A feed without changes that answers sooner does not wait as it was asked to.
+constexpr std::chrono::seconds kHurry{1};
+// Between one call of the feed and the next, however fast it brings changes.
+constexpr Millis kFeedInterval{50};
+
+}  // namespace
 
 Follower::Follower(const NodeOptions& options, Parts parts, std::function<void()> on_answer)
     : options_(options),
@@ -65,7 +73,7 @@ void Follower::SyncWishes(const std::string& tenant, const LiveState& list, bool
 }
 
 // `asked`: the list was read beside the feed, and may be older than what the feed has brought.
-Result<void> Follower::TakeList(const std::string& tenant, const LiveState& list, bool asked) {
+Result<void> Follower::TakeList(const std::string& tenant, LiveState list, bool asked) {
   const std::lock_guard applying(apply_mutex_);
   auto known = Find(tenant);
   const bool joins = !known && asked && options_.max_guests > 0 && !list.models.empty();
@@ -80,7 +88,7 @@ Result<void> Follower::TakeList(const std::string& tenant, const LiveState& list
     Tenant& entry = tenants_[tenant];
     entry.known = true;
     entry.applied = list.seq;
-    entry.list = list;
+    entry.list = std::make_shared<const LiveState>(std::move(list));
   }
   if (joins) EndTurn();
   Remember(tenant);
@@ -142,12 +150,17 @@ void Follower::EndTurn() {
   turn_.request_stop();
 }
 
+void Follower::Doubt() {
+  doubt_ = true;
+  EndTurn();
+}
+
 // Guests that the registry no longer shows us leave; a named tenant's list is waited for.
 Result<void> Follower::ReadList(Registry& registry, const std::string& tenant) {
   const auto known = Find(tenant);
   if (!known) return {};
-  const Result<LiveState> list = registry.Live(tenant, &known->list);
-  if (list) return TakeList(tenant, *list, false);
+  Result<LiveState> list = registry.Live(tenant, known->list.get());
+  if (list) return TakeList(tenant, *std::move(list), false);
   if (!known->guest || !Refused(list.error())) return list.error();
   const std::lock_guard applying(apply_mutex_);
   Drop(tenant);
@@ -159,7 +172,7 @@ Result<void> Follower::ReadLists(Registry& registry) {
   for (const std::string& tenant : Names()) SIGNUM_TRY(ReadList(registry, tenant));
   const std::lock_guard lock(mutex_);
   seq_ = UINT64_MAX;
-  for (const auto& [name, tenant] : tenants_) seq_ = std::min(seq_, tenant.list.seq);
+  for (const auto& [name, tenant] : tenants_) seq_ = std::min(seq_, tenant.applied);
   synced_ = true;
   return {};
 }
@@ -176,17 +189,23 @@ std::chrono::seconds Follower::WatchWait() const {
 }
 
 Result<void> Follower::Watch(Registry& registry) {
-  Result<WatchAnswer> answer = registry.Watch(Names(), state().seq, WatchWait());
+  const auto begin = Clock::now();
+  const std::chrono::seconds wait = WatchWait();
+  Result<WatchAnswer> answer = registry.Watch(Names(), state().seq, wait);
   if (!answer) {
-    // The feed no longer reaches back to our place, the registry is another one now, or a guest is
-    // not shown to us any more.
-    if (Refused(answer.error())) synced_ = false;
+    // The feed no longer reaches back to our place, the registry is another one now, a guest is
+    // not shown to us any more, or what was said of the feed can't be.
+    if (Refused(answer.error()) || answer.error().reason == "bad_answer") synced_ = false;
     return answer.error();
   }
   ApplyChanges(*answer);
-  const std::lock_guard lock(mutex_);
-  seq_ = answer->seq;
-  return {};
+  {
+    const std::lock_guard lock(mutex_);
+    seq_ = answer->seq;
+  }
+  const bool waited = Clock::now() - begin >= std::min(wait, kHurry);
+  if (waited || !answer->changes.empty()) return {};
+  return Fail(Errc::kUnavailable, "feed_hurries", "/v1/watch: answers at once, without changes");
 }
 
 // Logs the first of a row of equal failures, and that they are over.
@@ -204,22 +223,29 @@ void Follower::Follow(const std::stop_token& stop) {
   Backoff backoff(options_.watch_retry);
   while (!stop.stop_requested()) {
     std::stop_source turn = BeginTurn();
+    if (doubt_.exchange(false)) synced_ = false;
     const std::stop_callback end(stop, [turn]() mutable { turn.request_stop(); });
     const std::unique_ptr<Registry> registry =
         NewRegistry(options_, {Millis{0}, Millis{0}, 1}, turn.get_token());
     while (!turn.stop_requested()) {
-      const Result<void> outcome = synced_ ? Watch(*registry) : ReadLists(*registry);
+      const Millis wait = Step(*registry, backoff);
       if (turn.stop_requested()) break;
-      NoteRegistry(outcome);
-      DropIdle();
-      if (outcome) {
-        backoff.Reset();
-        continue;
-      }
-      const auto wait = backoff.Next(registry->retry_after());
-      SleepFor(wait.value_or(options_.watch_retry.cap), turn.get_token());
+      SleepFor(wait, turn.get_token());
     }
   }
+}
+
+// One call of the feed, or of the lists; returns how long to wait before the next. Lists alone are
+// no progress: a feed that is always gone must not be asked ever so often.
+Millis Follower::Step(Registry& registry, Backoff& backoff) {
+  const bool feed = synced_;
+  const Result<void> outcome = feed ? Watch(registry) : ReadLists(registry);
+  if (registry.options().stop.stop_requested()) return Millis{0};
+  NoteRegistry(outcome);
+  DropIdle();
+  if (!outcome) return backoff.Next(registry.retry_after()).value_or(options_.watch_retry.cap);
+  if (feed) backoff.Reset();
+  return feed ? kFeedInterval : Millis{0};
 }
 
 // ---- state

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -43,6 +44,9 @@ class Follower {
   void Follow(const std::stop_token& stop);
   void AnswerAsks(const std::stop_token& stop);
 
+  // What was wanted can't be verified, so it may never have been live: the lists are read anew.
+  void Doubt();
+
   // Somebody wants a model of this tenant that is not among the wishes. True: the list was read
   // just now, the model is not in it. False: the registry is being asked, on_answer will be called.
   // Errc::kNotFound unknown_model where the registry does not show the tenant to us; kUnavailable
@@ -65,8 +69,8 @@ class Follower {
   using Clock = std::chrono::steady_clock;
   struct Tenant {
     bool guest = false;
-    bool known = false;    // its list was read, or is remembered
-    LiveState list;        // as it was read last
+    bool known = false;                     // its list was read, or is remembered
+    std::shared_ptr<const LiveState> list;  // as it was read last; null: not yet
     uint64_t applied = 0;  // the feed's number up to which changes are in the wishes
     Clock::time_point used;
   };
@@ -82,9 +86,10 @@ class Follower {
   Result<void> ReadLists(Registry& registry);
   Result<void> ReadList(Registry& registry, const std::string& tenant);
   Result<void> Watch(Registry& registry);
+  Millis Step(Registry& registry, Backoff& backoff);
   void ApplyChanges(const WatchAnswer& answer);
   void ApplyChange(const Change& change, bool guest);
-  Result<void> TakeList(const std::string& tenant, const LiveState& list, bool asked);
+  Result<void> TakeList(const std::string& tenant, LiveState list, bool asked);
   Result<void> Admit(const std::string& tenant);
   void Drop(const std::string& guest);
   void DropIdle();
@@ -97,7 +102,7 @@ class Follower {
   void NoteRegistry(const Result<void>& outcome);
 
   std::optional<std::string> NextAsk(const std::stop_token& stop);
-  void Settle(const std::string& tenant, const Result<LiveState>& list);
+  void Settle(const std::string& tenant, Result<LiveState> list);
 
   std::vector<std::string> Names() const;
   std::optional<Tenant> Find(const std::string& tenant) const;
@@ -117,6 +122,7 @@ class Follower {
   std::stop_source
       turn_;  // of the following thread: it watches the tenants there were at its start
   std::atomic<bool> reachable_{false};
+  std::atomic<bool> doubt_{false};
   std::string error_;
   uint64_t seq_ = 0;
   std::deque<std::string> asks_;  // the first is being answered

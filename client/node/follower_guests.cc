@@ -133,10 +133,10 @@ std::optional<std::string> Follower::NextAsk(const std::stop_token& stop) {
   return asks_.front();
 }
 
-void Follower::Settle(const std::string& tenant, const Result<LiveState>& list) {
+void Follower::Settle(const std::string& tenant, Result<LiveState> list) {
   Answer answer;
   if (list) {
-    const Result<void> taken = TakeList(tenant, *list, true);
+    const Result<void> taken = TakeList(tenant, *std::move(list), true);
     if (!taken) answer.error = taken.error();
   } else if (Refused(list.error())) {
     answer.error = NotShown(tenant);
@@ -161,9 +161,9 @@ void Follower::AnswerAsks(const std::stop_token& stop) {
   const std::unique_ptr<Registry> registry = NewRegistry(options_, {Millis{0}, Millis{0}, 1}, stop);
   while (const auto tenant = NextAsk(stop)) {
     const auto known = Find(*tenant);
-    const Result<LiveState> list = registry->Live(*tenant, known ? &known->list : nullptr);
+    Result<LiveState> list = registry->Live(*tenant, known ? known->list.get() : nullptr);
     if (stop.stop_requested()) return;
-    Settle(*tenant, list);
+    Settle(*tenant, std::move(list));
   }
 }
 

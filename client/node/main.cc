@@ -33,6 +33,7 @@ struct Flags {
   std::string port_file;
   double fetch_window = 0;  // seconds
   double guest_idle = 3600;
+  double refused_retry = 900;
 };
 
 // Where users keep caches (XDG). Each node has its own there.
@@ -122,6 +123,11 @@ void Declare(CLI::App& app, Flags& flags) {
              "Seconds over which fetches after a change are spread (0: at once)")
       ->check(CLI::Range(0.0, 86'400.0))
       ->capture_default_str();
+  AddSetting(app, "--refused-retry", flags.refused_retry,
+             "Seconds until a delta that was given up, for its bytes were wrong several times, is "
+             "tried again")
+      ->check(CLI::Range(1.0, 1e9))
+      ->capture_default_str();
   AddSetting(app, "--listen", flags.listen, "ADDRESS:PORT; port 0 takes a free one")
       ->capture_default_str();
   AddSetting(app, "--port-file", flags.port_file, "File to write the bound port to");
@@ -156,6 +162,7 @@ Result<void> Check(Flags& flags) {
     SIGNUM_ASSIGN(flags.node.cache_directory, DefaultCache(flags.node.name));
   }
   flags.node.guest_idle = Millis{static_cast<int64_t>(flags.guest_idle * 1000)};
+  flags.node.refused_retry = Millis{static_cast<int64_t>(flags.refused_retry * 1000)};
   flags.node.fetch_window = Millis{static_cast<int64_t>(flags.fetch_window * 1000)};
   if (!flags.serve && flags.serving.device.name != "cpu") {
     return Fail(Errc::kInvalid, "bad_device",

@@ -23,7 +23,7 @@ Node::Node(NodeOptions options)
     : options_(std::move(options)),
       budget_(HostBudget(options_)),
       residency_(options_.slots > 0),
-      targets_(options_.load_retry) {
+      targets_(options_.load_retry, options_.refused_retry) {
   for (const std::string& name : options_.pinned) {
     const size_t slash = name.find('/');
     if (slash != name.npos) residency_.Pin(name.substr(0, slash), name.substr(slash + 1));
@@ -181,7 +181,7 @@ void Node::NotLoaded(const LiveModel& live, const Error& error, std::optional<Mi
   if (no_room && !swap) return targets_.Stored(live);
   metrics_.Refused(error.reason);
   spdlog::warn("{}@{}: refused: {} ({})", live.Name(), live.version, error.message, error.reason);
-  targets_.Failed(live, error, retry_after);
+  if (targets_.Failed(live, error, retry_after)) follower_->Doubt();
 }
 
 // ---- requests

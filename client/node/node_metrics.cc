@@ -6,6 +6,9 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <mutex>
+#include <set>
+
 namespace signum::client {
 
 namespace {
@@ -17,6 +20,9 @@ auto& Counters(prometheus::Registry& registry, const char* name, const char* hel
 auto& Gauge(prometheus::Registry& registry, const char* name, const char* help) {
   return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
 }
+
+// A registry names reasons too: what it may bring up must not grow without bound.
+constexpr size_t kMaxReasons = 100;
 
 }  // namespace
 
@@ -79,6 +85,15 @@ struct NodeMetrics::State {
       Gauge(registry, "signum_node_freed", "Generations freed since the start");
   prometheus::Gauge& reachable =
       Gauge(registry, "signum_node_registry_up", "1 where the last call of the registry succeeded");
+  std::mutex mutex;
+  std::set<std::string> reasons;
+
+  void Count(prometheus::Family<prometheus::Counter>& family, const std::string& reason) {
+    const std::lock_guard lock(mutex);
+    const bool known = reasons.contains(reason) || reasons.size() < kMaxReasons;
+    if (known) reasons.insert(reason);
+    family.Add({{"reason", known ? reason : "other"}}).Increment();
+  }
 };
 
 NodeMetrics::NodeMetrics() : state_(std::make_unique<State>()) {}
@@ -93,18 +108,16 @@ void NodeMetrics::Downloaded(uint64_t bytes) {
   state_->downloaded.Increment(static_cast<double>(bytes));
 }
 
-void NodeMetrics::Refused(const std::string& reason) {
-  state_->refused.Add({{"reason", reason}}).Increment();
-}
+void NodeMetrics::Refused(const std::string& reason) { state_->Count(state_->refused, reason); }
 
 void NodeMetrics::VerifyFailed(const std::string& reason) {
-  state_->verify_failures.Add({{"reason", reason}}).Increment();
+  state_->Count(state_->verify_failures, reason);
 }
 
 void NodeMetrics::Evicted() { state_->evictions.Increment(); }
 
 void NodeMetrics::RegistryFailed(const std::string& reason) {
-  state_->registry_errors.Add({{"reason", reason}}).Increment();
+  state_->Count(state_->registry_errors, reason);
 }
 
 void NodeMetrics::Reported(bool ok) {

@@ -52,6 +52,7 @@ struct NodeOptions {
   std::chrono::seconds watch_wait{50};
   std::chrono::milliseconds report_interval{15'000};
   RetryPolicy load_retry{Millis{500}, Millis{30'000}, 5};   // of a delta that is refused
+  std::chrono::milliseconds refused_retry{900'000};         // and of one that was given up
   RetryPolicy call_retry{Millis{200}, Millis{5'000}, 6};    // of one call of the registry
   RetryPolicy watch_retry{Millis{200}, Millis{10'000}, 0};  // of the feed, without end
 };

@@ -60,16 +60,16 @@ void Targets::WantLocked(const LiveModel& live, Millis spread, bool lazy) {
 std::vector<std::string> Targets::Sync(const std::string& tenant,
                                        const std::vector<LiveModel>& live, Millis spread,
                                        bool lazy) {
+  std::set<std::string_view> named;
+  for (const LiveModel& model : live) named.insert(model.model);
   std::vector<std::string> removed;
   {
     const std::lock_guard lock(mutex_);
     for (auto it = targets_.begin(); it != targets_.end();) {
-      const bool ours = it->first.first == tenant;
-      const bool named = std::any_of(live.begin(), live.end(), [&](const LiveModel& model) {
-        return model.model == it->first.second;
-      });
-      if (ours && !named) removed.push_back(it->first.second);
-      it = ours && !named ? targets_.erase(it) : std::next(it);
+      const auto& [owner, model] = it->first;
+      const bool gone = owner == tenant && !named.contains(model);
+      if (gone) removed.push_back(model);
+      it = gone ? targets_.erase(it) : std::next(it);
     }
     for (const LiveModel& model : live) WantLocked(model, spread, lazy);
   }
@@ -108,8 +108,7 @@ std::optional<LiveModel> Targets::Take(const std::stop_token& stop) {
     const bool demand = DemandLocked();
     for (auto& [key, target] : targets_) {
       const TargetState state = target.status.state;
-      const bool open = state == TargetState::kWaiting ||
-                        (state == TargetState::kRefused && !target.status.gave_up);
+      const bool open = state == TargetState::kWaiting || state == TargetState::kRefused;
       if (!open || BusyLocked(target.status.want)) continue;
       const bool first = target.status.demanded || !demand;
       if (target.due <= Clock::now() && !first) continue;
@@ -123,6 +122,12 @@ std::optional<LiveModel> Targets::Take(const std::stop_token& stop) {
     wake_.wait_until(lock, stop, next, [&, seen = changes_] { return changes_ != seen; });
   }
   return std::nullopt;
+}
+
+// Spread, because all nodes of a fleet gave up at the same time.
+Millis Targets::RareWait() {
+  std::uniform_int_distribution<int64_t> jitter(0, refused_retry_.count() / 2);
+  return refused_retry_ + Millis{jitter(random_)};
 }
 
 Targets::Target* Targets::FindLocked(const LiveModel& live) {
@@ -156,7 +161,8 @@ bool Targets::Applied(const LiveModel& live, const std::function<void()>& publis
   return current;
 }
 
-void Targets::Failed(const LiveModel& live, const Error& error, std::optional<Millis> retry_after) {
+bool Targets::Failed(const LiveModel& live, const Error& error, std::optional<Millis> retry_after) {
+  bool gave_up = false;
   {
     const std::lock_guard lock(mutex_);
     loading_.erase({live.tenant, live.model});
@@ -171,11 +177,12 @@ void Targets::Failed(const LiveModel& live, const Error& error, std::optional<Mi
       if (!wait && MayPass(error)) {
         wait = std::max(policy_.cap, std::min(retry_after.value_or(Millis{0}), kMaxRetryAfter));
       }
-      status.gave_up = !wait;
-      target->due = Clock::now() + wait.value_or(Millis{0});
+      status.gave_up = gave_up = !wait;
+      target->due = Clock::now() + wait.value_or(RareWait());
     }
   }
   Changed();
+  return gave_up;
 }
 
 void Targets::Stored(const LiveModel& live) {

@@ -31,21 +31,25 @@ struct TargetStatus {
   TargetState state = TargetState::kWaiting;
   std::string reason, message;  // of the last failure, while it is not applied
   int failures = 0;
-  bool gave_up = false;   // no further tries until `want` changes
+  bool gave_up = false;   // tried rarely from here on, until `want` changes
   uint64_t done = 0;      // bytes
   bool demanded = false;  // somebody waits for it: what nobody uses may be evicted for it
   bool staging = false;   // while it is loaded: on its way from the host to the device
 };
 
+inline constexpr Millis kRefusedRetry{900'000};
+
 // What the node should hold: set by the follower from `live` and the watch feed, worked off by
 // loader threads. A failed target is tried again with backoff: without end where the cause is
-// passing (registry or disk away), a bounded number of times where the bytes are wrong. A new wish
-// starts the count anew. Thread-safe.
+// passing (registry or disk away), a bounded number of times where the bytes are wrong, and then
+// once in `refused_retry` to one and a half of it, for what stands between may be repaired without
+// a word. A new wish starts the count anew. Thread-safe.
 class Targets {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Targets(RetryPolicy policy) : policy_(policy), random_(std::random_device{}()) {}
+  explicit Targets(RetryPolicy policy, Millis refused_retry = kRefusedRetry)
+      : policy_(policy), refused_retry_(refused_retry), random_(std::random_device{}()) {}
 
   // The whole live list of a tenant: wishes for models it does not name go. Returns the names of
   // those.
@@ -65,8 +69,9 @@ class Targets {
   // The loaded target is published by `publish` and counts as applied, unless the wish has changed
   // meanwhile: then `publish` is not called and false returned.
   bool Applied(const LiveModel& live, const std::function<void()>& publish);
-  // `retry_after`: what the registry asked for; the next try is not before.
-  void Failed(const LiveModel& live, const Error& error,
+  // `retry_after`: what the registry asked for; the next try is not before. Returns whether it is
+  // given up.
+  bool Failed(const LiveModel& live, const Error& error,
               std::optional<Millis> retry_after = std::nullopt);
   // It is verified on disk, but there is no room for it in memory, or no longer.
   void Stored(const LiveModel& live);
@@ -96,11 +101,13 @@ class Targets {
   void WantLocked(const LiveModel& live, Millis spread, bool lazy);
   bool BusyLocked(const LiveModel& live) const;
   bool DemandLocked() const;
+  Millis RareWait();
   // The target of the same model, or nullptr.
   Target* FindLocked(const LiveModel& live);
   void Changed();
 
   const RetryPolicy policy_;
+  const Millis refused_retry_;
   std::mt19937_64 random_;
   std::function<void()> on_change_;
   mutable std::mutex mutex_;

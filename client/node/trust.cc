@@ -26,20 +26,26 @@ Result<std::unique_ptr<Trust>> Trust::Open(const std::string& given,
 }
 
 Result<Manifest> Trust::Verify(Registry& registry, std::string_view envelope) {
-  const std::lock_guard lock(mutex_);
-  if (keys_.empty()) SIGNUM_TRY(Learn(registry));
-  Result<Manifest> manifest = VerifyManifest(envelope, keys_);
+  Result<Manifest> manifest = Check(envelope);
   if (manifest || manifest.error().reason != "unknown_key") return manifest;
   SIGNUM_TRY(Learn(registry));
+  return Check(envelope);
+}
+
+// One at a time: a manifest takes a multiple of its length while it is read.
+Result<Manifest> Trust::Check(std::string_view envelope) {
+  const std::lock_guard lock(mutex_);
   return VerifyManifest(envelope, keys_);
 }
 
-// Everything that the registry lists, at first; what a believed key endorsed, later.
+// Everything that the registry lists, at first; what a believed key endorsed, later. Others verify
+// while the registry is asked.
 Result<void> Trust::Learn(Registry& registry) {
   SIGNUM_ASSIGN(const std::vector<RegistryKey> listed, registry.Keys());
   if (listed.empty()) {
     return Fail(Errc::kCorrupt, "unknown_key", "the registry names no signing key");
   }
+  const std::lock_guard lock(mutex_);
   std::vector<PublicKey> keys = keys_;
   if (keys.empty()) {
     for (const RegistryKey& key : listed) keys.push_back(key.key);

@@ -28,6 +28,7 @@ class Trust {
 
  private:
   explicit Trust(std::filesystem::path pin_file) : pin_file_(std::move(pin_file)) {}
+  Result<Manifest> Check(std::string_view envelope);
   Result<void> Learn(Registry& registry);
 
   std::filesystem::path pin_file_;

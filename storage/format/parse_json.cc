@@ -11,7 +11,10 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxDepth = 64;
-constexpr size_t kMaxValues = size_t{1} << 22;  // a value takes some 60 bytes, its text may take 3
+// A value takes up to 60 bytes and its text may be 3; an object or array takes more, and counts
+// more.
+constexpr size_t kMaxValues = size_t{1} << 22;
+constexpr size_t kContainer = 4;
 
 // Builds the value as nlohmann's own builder does, and refuses what it lets pass: names that repeat
 // and values that nest deep enough to hurt whoever walks them.
@@ -51,7 +54,8 @@ class StrictBuilder final : public json::json_sax_t {
  private:
   // nullptr where there are too many.
   json* Put(json value) {
-    if (++values_ > kMaxValues) {
+    values_ += value.is_structured() ? kContainer : 1;
+    if (values_ > kMaxValues) {
       why_ = "more than " + std::to_string(kMaxValues) + " values";
       return nullptr;
     }

@@ -2,7 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "client/answer_fields.h"
 #include "client/download.h"
@@ -16,6 +18,7 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxListBytes = 64u << 20;
+constexpr size_t kMaxFiles = 10'000;
 
 struct ListedFile {
   std::string path;
@@ -25,9 +28,11 @@ struct ListedFile {
 
 Result<std::vector<ListedFile>> FilesOf(const json& base) {
   std::vector<ListedFile> out;
+  std::set<std::string> paths;
   const auto files = base.find("files");
-  if (files == base.end() || !files->is_array()) {
-    return Fail(Errc::kInternal, "bad_answer", "the base's resource lists no files");
+  if (files == base.end() || !files->is_array() || files->size() > kMaxFiles) {
+    return Fail(Errc::kInternal, "bad_answer",
+                "the base's resource lists no files, or more than " + std::to_string(kMaxFiles));
   }
   for (const json& file : *files) {
     ListedFile entry;
@@ -35,9 +40,43 @@ Result<std::vector<ListedFile>> FilesOf(const json& base) {
     SIGNUM_TRY(CheckFilePath(entry.path));
     SIGNUM_ASSIGN(entry.size, JsonNumber(file, "size"));
     SIGNUM_ASSIGN(entry.digest, JsonDigest(file, "sha256"));
+    if (!paths.insert(entry.path).second) {
+      return Fail(Errc::kInternal, "bad_answer",
+                  "the base's resource lists '" + Printable(entry.path) + "' twice");
+    }
     out.push_back(std::move(entry));
   }
   return out;
+}
+
+// Of a file that is there, or on its way.
+uint64_t BytesHere(const fs::path& path) {
+  for (const fs::path& candidate : {path, fs::path(path.string() + ".part")}) {
+    std::error_code missing;
+    const uint64_t size = fs::file_size(candidate, missing);
+    if (!missing) return size;
+  }
+  return 0;
+}
+
+// Nobody has signed these sizes: a base that would fill the disk is not begun. A twentieth of it is
+// left to others.
+Result<void> CheckRoom(const fs::path& folder, const std::vector<ListedFile>& files) {
+  std::error_code error;
+  const fs::space_info disk = fs::space(folder, error);
+  if (error) return FromErrno(error.value(), folder.string());
+  uint64_t left = disk.available - std::min(disk.available, disk.capacity / 20);
+  for (const ListedFile& file : files) {
+    const uint64_t here = BytesHere(folder / file.path);
+    const uint64_t missing = file.size - std::min(file.size, here);
+    if (missing > left) {
+      return Fail(Errc::kExhausted, "disk_full",
+                  "the base's file '" + Printable(file.path) + "' of " + std::to_string(file.size) +
+                      " bytes has no room in " + folder.string());
+    }
+    left -= missing;
+  }
+  return {};
 }
 
 // A base keeps its digest when it is sharded anew; the other files are not in it.
@@ -87,6 +126,9 @@ Result<void> BaseStore::Fetch(Registry& registry, const std::string& name,
   }
   SIGNUM_ASSIGN(const auto files, FilesOf(resource));
   std::error_code error;
+  fs::create_directories(FolderOf(digest), error);
+  if (error) return FromErrno(error.value(), FolderOf(digest).string());
+  SIGNUM_TRY(CheckRoom(FolderOf(digest), files));
   for (const ListedFile& file : files) {
     const fs::path path = FolderOf(digest) / file.path;
     fs::create_directories(path.parent_path(), error);

@@ -68,12 +68,12 @@ Result<std::unique_ptr<ServeEngine>> Serving::MakeEngine(std::shared_ptr<const B
   return ServeEngine::Create(std::move(weights), engine, backend);
 }
 
-Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(Registry& registry,
-                                                         const std::string& name,
-                                                         const Digest& digest) {
+Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(
+    std::shared_ptr<const LocalCheckpoint> checkpoint, const std::string& name,
+    const Digest& digest) {
   auto base = std::make_unique<Base>();
   base->name = name;
-  SIGNUM_ASSIGN(base->checkpoint, store_.Obtain(registry, name, digest));
+  base->checkpoint = std::move(checkpoint);
   const auto loading = device_->Loading();
   SIGNUM_ASSIGN(base->backend, device_->OpenForEngine());
   ops::Backend& loader = device_->loader();
@@ -91,15 +91,22 @@ Result<std::unique_ptr<Serving::Base>> Serving::OpenBase(Registry& registry,
   return base;
 }
 
+const Serving::Base* Serving::Loaded(const Digest& digest) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = bases_.find(digest);
+  return found == bases_.end() ? nullptr : found->second.get();
+}
+
+// Looks before it waits for another base that is on its way.
 Result<const Serving::Base*> Serving::LoadBase(Registry& registry, const std::string& name,
-                                               const Digest& digest) {
+                                               const Digest& digest, bool& here) {
+  if (const Base* loaded = Loaded(digest)) return loaded;
   const std::lock_guard loading(loading_);
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = bases_.find(digest);
-    if (found != bases_.end()) return static_cast<const Base*>(found->second.get());
-  }
-  SIGNUM_ASSIGN(auto base, OpenBase(registry, name, digest));
+  if (const Base* loaded = Loaded(digest)) return loaded;
+  here = false;
+  SIGNUM_ASSIGN(auto checkpoint, store_.Obtain(registry, name, digest));
+  here = true;
+  SIGNUM_ASSIGN(auto base, OpenBase(std::move(checkpoint), name, digest));
   const Base* opened = base.get();
   spdlog::info("base {}: loaded, {} cache blocks", name,
                base->scheduler->engine().options().blocks);
@@ -154,8 +161,9 @@ Result<std::shared_ptr<const ServedModel>> Serving::MakeModel(const Base& base,
 Result<void> Serving::Prepare(Registry& registry, Generation& generation,
                               const Loader::Progress& progress, const Loader::MakeRoom& make_room) {
   const LiveModel& live = generation.live;
+  bool base_here = true;
   const auto prepare = [&]() -> Result<std::shared_ptr<const ServedModel>> {
-    SIGNUM_ASSIGN(const Base* base, LoadBase(registry, live.base, live.base_digest));
+    SIGNUM_ASSIGN(const Base* base, LoadBase(registry, live.base, live.base_digest, base_here));
     if (!device_->on_host()) progress(GenerationState::kStaging, live.size);
     return MakeModel(*base, generation, make_room);
   };
@@ -165,10 +173,13 @@ Result<void> Serving::Prepare(Registry& registry, Generation& generation,
     return {};
   }
   generation.device.reset();
-  // Then the load has failed; else the model is here and can't be served.
+  // Then the load has failed, and so it has without the base; else the model is here and can't be
+  // served.
   const bool on_device = !device_->on_host() && (ServingDevice::NoRoom(model.error()) ||
                                                  model.error().reason == "device_mismatch");
-  if (on_device || WorthAnotherTry(model.error())) return device_->Explained(model.error());
+  if (on_device || !base_here || WorthAnotherTry(model.error())) {
+    return device_->Explained(model.error());
+  }
   spdlog::warn("{}@{} is resident but can't be served: {} ({})", live.Name(), live.version,
                model.error().message, model.error().reason);
   generation.not_served = model.error();

@@ -75,9 +75,12 @@ class Serving {
   };
   Serving(ServingOptions options, std::unique_ptr<ServingDevice> device,
           const std::filesystem::path& cache_directory);
-  Result<const Base*> LoadBase(Registry& registry, const std::string& name, const Digest& digest);
-  Result<std::unique_ptr<Base>> OpenBase(Registry& registry, const std::string& name,
-                                         const Digest& digest);
+  const Base* Loaded(const Digest& digest) const;
+  // `here`: whether the base could be had, whatever became of it then.
+  Result<const Base*> LoadBase(Registry& registry, const std::string& name, const Digest& digest,
+                               bool& here);
+  Result<std::unique_ptr<Base>> OpenBase(std::shared_ptr<const LocalCheckpoint> checkpoint,
+                                         const std::string& name, const Digest& digest);
   Result<std::unique_ptr<ServeEngine>> MakeEngine(std::shared_ptr<const BaseWeights> weights,
                                                   ops::Backend& backend) const;
   Result<std::shared_ptr<TenantWeights>> OpenWeights(const Base& base, const Generation& generation,

@@ -99,6 +99,20 @@ TEST_F(TargetsTest, WrongBytesAreTriedABoundedNumberOfTimes) {
   EXPECT_TRUE(TakeNow());
 }
 
+TEST_F(TargetsTest, WhatWasGivenUpIsTriedRarely) {
+  Targets targets{RetryPolicy{milliseconds{0}, milliseconds{1}, 1}, milliseconds{100}};
+  targets.Want(Wish("chat", 1));
+  std::stop_source stop;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int tries = 0; tries < 3; ++tries) {
+    const auto taken = targets.Take(stop.get_token());
+    ASSERT_TRUE(taken);
+    EXPECT_TRUE(targets.Failed(*taken, kCorruptError));
+  }
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds{200});
+  EXPECT_TRUE(targets.Snapshot().at(0).gave_up);
+}
+
 TEST_F(TargetsTest, PassingTroubleIsTriedWithoutEnd) {
   targets_.Want(Wish("chat", 1));
   for (int i = 0; i < 10; ++i) {

@@ -114,21 +114,39 @@ TEST_F(BasesTest, ListsInOrderAndPages) {
   }
 }
 
-// What the first attempt stored before its process died counts for the base all the same.
+// Puts into the store what a creation does that is killed before it has a record.
+void StoreAndDie(Service& service, const std::string& upload) {
+  const auto checkpoint = Checkpoint::Parse(*service.app().uploads.OpenFiles(upload));
+  ASSERT_THAT(checkpoint, Ok());
+  ASSERT_THAT(IngestBase(service.app().objects, **checkpoint, {}), Ok());
+  service.Restart();
+}
+
+// What the first attempt stored before its process died counts for the base all the same, whether
+// its upload is used again or the client begins with a new one.
 TEST_F(BasesTest, ACreationThatWasKilledCostsWhatItStored) {
   const json whole = CreateBase(admin(), "a", MakeSmall({}))["sizes"]["stored"];
-  Service other;
-  const std::string upload = Upload(other.admin(), MakeSmall({}));
-  {
-    ASSERT_THAT(other.app().uploads.BeginUse(upload), Ok());
-    const auto checkpoint = Checkpoint::Parse(*other.app().uploads.OpenFiles(upload));
-    ASSERT_THAT(checkpoint, Ok());
-    ASSERT_THAT(IngestBase(other.app().objects, **checkpoint, {}), Ok());
+  for (const bool fresh : {false, true}) {
+    Service other;
+    std::string upload = Upload(other.admin(), MakeSmall({}));
+    StoreAndDie(other, upload);
+    if (fresh) upload = Upload(other.admin(), MakeSmall({}));
+    const Reply created = other.admin().Post("/v1/bases/a", {{"upload", upload}});
+    ASSERT_EQ(created.status, 201) << created.body;
+    EXPECT_EQ(created.Json()["sizes"]["stored"], whole) << fresh;
   }
-  other.Restart();
-  const Reply created = other.admin().Post("/v1/bases/a", {{"upload", upload}});
-  ASSERT_EQ(created.status, 201) << created.body;
-  EXPECT_EQ(created.Json()["sizes"]["stored"], whole);
+}
+
+// What others name is theirs, also where the rest was stored by an attempt that died.
+TEST_F(BasesTest, ABaseCostsWhatNoOtherNames) {
+  CreateBase(admin(), "a", MakeSmall({}));
+  Files more = MakeSmall({.seed = 1});
+  const uint64_t whole = CreateBase(admin(), "b", more)["sizes"]["stored"];
+  EXPECT_GT(whole, 0u);
+  Service other;
+  CreateBase(other.admin(), "a", MakeSmall({}));
+  StoreAndDie(other, Upload(other.admin(), more));
+  EXPECT_EQ(CreateBase(other.admin(), "b", more)["sizes"]["stored"], whole);
 }
 
 TEST_F(BasesTest, AnEqualBaseCostsNothingTwice) {

@@ -112,6 +112,10 @@ TEST(ParseJson, RefusesMoreValuesThanMemoryIsFor) {
   for (int i = 0; i < 1 << 22; ++i) many += "0,";
   many += "0]";
   EXPECT_THAT(ParseJson(many), FailsWith(Errc::kInvalid, "bad_json", "4194304 values"));
+  many = "[";  // an object takes several times the memory of a number
+  for (int i = 0; i < 1 << 20; ++i) many += "{},";
+  many += "0]";
+  EXPECT_THAT(ParseJson(many), FailsWith(Errc::kInvalid, "bad_json", "4194304 values"));
 }
 
 }  // namespace
