@@ -29,6 +29,7 @@ class Emulated {
   void Pass(void* event) const { Find<void(void*)>("SignumEmulatedPass")(event); }
   void* Stream() const { return Find<void*()>("SignumEmulatedStream")(); }
   int Waits(void* stream) const { return Find<int(void*)>("SignumEmulatedWaits")(stream); }
+  size_t Locked() const { return Find<size_t()>("SignumEmulatedLocked")(); }
 
  private:
   void* module_ = nullptr;
@@ -161,6 +162,17 @@ TEST_F(DeviceLease, ALeaseOutlivesItsNode) {
   void* passed = emulated_.HeldEvent();
   emulated_.Pass(passed);
   EXPECT_EQ(signum_lease_release_after(last, passed), SIGNUM_OK);
+}
+
+TEST_F(DeviceLease, CopiesOfTheHostArePageLocked) {
+  Publish(1, 'a');
+  OpenOnDevice();
+  const uint64_t copies = Residency()["memory"]["used"];
+  EXPECT_GT(copies, 0U);
+  EXPECT_EQ(emulated_.Locked(), copies);
+  signum_node_close(node_);
+  node_ = nullptr;
+  EXPECT_EQ(emulated_.Locked(), 0U);
 }
 
 // One copy at a time on the host, and what does not fit on the device is refused with the numbers.
