@@ -1,3 +1,6 @@
+#include <dlfcn.h>
+
+#include <cstring>
 #include <memory>
 
 #include "client/capi/boundary.h"
@@ -88,6 +91,16 @@ void* Manage(signum_lease* lease, const signum_tensor& tensor, uint32_t flags) {
   return &out->plain;
 }
 
+// A function of the Python that this process is, if it is one.
+template <class Function>
+Function* PythonFunction(const char* name) {
+  void* symbol = dlsym(RTLD_DEFAULT, name);
+  Function* function = nullptr;
+  static_assert(sizeof function == sizeof symbol);
+  std::memcpy(&function, &symbol, sizeof symbol);
+  return function;
+}
+
 }  // namespace
 }  // namespace signum::client
 
@@ -126,6 +139,22 @@ void signum_dlpack_free(void* managed, uint32_t flags) {
   } else {
     auto* self = static_cast<dlpack::DLManagedTensor*>(managed);
     self->deleter(self);
+  }
+}
+
+// A consumer that takes the tensor renames the capsule.
+void signum_dlpack_drop_capsule(void* capsule) {
+  static auto* const is_valid = PythonFunction<int(void*, const char*)>("PyCapsule_IsValid");
+  static auto* const pointer = PythonFunction<void*(void*, const char*)>("PyCapsule_GetPointer");
+  if (capsule == nullptr || is_valid == nullptr || pointer == nullptr) return;
+  const struct {
+    const char* name;
+    uint32_t flags;
+  } kinds[] = {{"dltensor", 0}, {"dltensor_versioned", SIGNUM_DLPACK_VERSIONED}};
+  for (const auto& kind : kinds) {
+    if (is_valid(capsule, kind.name) != 0) {
+      return signum_dlpack_free(pointer(capsule, kind.name), kind.flags);
+    }
   }
 }
 

@@ -32,16 +32,33 @@ signum_lease_info Describe(const signum_lease& lease) {
   out.bytes = live.size;
   out.base = live.base.c_str();
   out.base_digest = lease.base_digest.c_str();
-  out.device_kind = SIGNUM_DEVICE_CPU;
+  const TensorPlace place = lease.place();
+  out.device_kind = place.device_kind;
+  out.device_id = place.device_id;
+  out.ready_event = place.ready_event;
   out.tensor_count = lease.table().tensors().size();
   out.weight_count = lease.table().weights().size();
   return out;
 }
 
+Result<void> NeedDevice(const signum_lease& lease) {
+  if (lease.lease->device != nullptr) return {};
+  return Fail(Errc::kInvalid, "no_device",
+              lease.lease->live.Name() + " is in the host's memory, which no event is of");
+}
+
 }  // namespace
 }  // namespace signum::client
 
+signum::client::TensorPlace signum_lease::place() const {
+  const signum::client::DeviceDelta* device = lease->device.get();
+  if (device == nullptr) return {lease->arena->View().data()};
+  return {device->image->device.data, SIGNUM_DEVICE_CUDA, device->device, device->ready.get()};
+}
+
 using namespace signum::client;  // NOLINT: the C interface of that namespace
+using signum::Errc;
+using signum::Fail;
 using signum::Result;
 
 extern "C" {
@@ -52,8 +69,8 @@ signum_status signum_lease_acquire(signum_node* node, const char* model, signum_
     SIGNUM_TRY(NeedArgument(node, "node"));
     SIGNUM_TRY(NeedArgument(lease, "lease"));
     SIGNUM_ASSIGN(const ModelRef ref, ParseName(model));
-    SIGNUM_ASSIGN(Lease taken, node->node->residency().Acquire(ref.tenant, ref.model));
-    *lease = new signum_lease(node->node, std::move(taken));
+    SIGNUM_ASSIGN(Lease taken, node->node().residency().Acquire(ref.tenant, ref.model));
+    *lease = new signum_lease(node->parts, std::move(taken));
     return {};
   });
 }
@@ -66,6 +83,30 @@ signum_lease* signum_lease_retain(signum_lease* lease) {
 void signum_lease_release(signum_lease* lease) {
   if (lease == nullptr) return;
   if (lease->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete lease;
+}
+
+signum_status signum_lease_release_after(signum_lease* lease, void* event) {
+  return AtBoundary([&]() -> Result<void> {
+    SIGNUM_TRY(NeedArgument(lease, "lease"));
+    if (event == nullptr) {
+      signum_lease_release(lease);
+      return {};
+    }
+    SIGNUM_TRY(NeedDevice(*lease));
+    return lease->parts->late->Add(event, [lease] { signum_lease_release(lease); });
+  });
+}
+
+signum_status signum_lease_wait(const signum_lease* lease, void* stream) {
+  return AtBoundary([&]() -> Result<void> {
+    SIGNUM_TRY(NeedArgument(lease, "lease"));
+    SIGNUM_TRY(NeedDevice(*lease));
+    void* ready = lease->place().ready_event;
+    if (ready == nullptr) return {};
+    const ServingDevice& device = *lease->parts->device;
+    if (device.transfers().StreamWaits(stream, ready)) return {};
+    return Fail(Errc::kInvalid, "bad_stream", device.name() + " refuses the stream");
+  });
 }
 
 signum_status signum_lease_describe(const signum_lease* lease, signum_lease_info* info) {

@@ -4,16 +4,21 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "client/capi/boundary.h"
 #include "client/capi/handles.h"
 #include "client/node/node_defaults.h"
+#include "gpu/cuda_module.h"
 #include "storage/base/name.h"
 
 namespace signum::client {
 namespace {
+
+// The struct of the interface's first version.
+constexpr size_t kFirstNodeOptions = offsetof(signum_node_options, device_memory_bytes);
 
 Result<NodeOptions> ReadOptions(const signum_node_options& theirs) {
   const signum_node_options given = ReadStruct(theirs);
@@ -47,8 +52,32 @@ Result<void> CheckOptions(const NodeOptions& options) {
   SIGNUM_TRY(CheckName("node", options.name));
   if (options.tenants.empty()) return Fail(Errc::kInvalid, "no_tenant", "no tenant is named");
   for (const std::string& tenant : options.tenants) SIGNUM_TRY(CheckName("tenant", tenant));
+  if (IsDeviceName(options.device)) return {};
+  return Fail(Errc::kInvalid, "bad_device",
+              "device '" + Printable(options.device) + "' is none of auto, cpu and cuda:N");
+}
+
+// Deltas go to the device as they are: what engines make of them is theirs.
+Result<void> OpenDevice(uint64_t memory_bytes, NodeOptions& options, NodeParts& parts) {
   if (options.device == "cpu") return {};
-  return Fail(Errc::kInvalid, "bad_device", "there is no device '" + options.device + "': cpu");
+  DeviceOptions wanted;
+  wanted.name = options.device;
+  wanted.memory_bytes = memory_bytes;
+  wanted.threads = 1;
+  SIGNUM_ASSIGN(std::shared_ptr<ServingDevice> device, ServingDevice::Open(wanted));
+  device->SetUp(options);
+  if (device->on_host()) return {};
+  options.prepare = [device](Registry&, Generation& generation, const Loader::Progress& progress,
+                             const Loader::MakeRoom& make_room) -> Result<void> {
+    progress(GenerationState::kStaging, generation.live.size);
+    auto staged = device->Stage(generation, make_room);
+    if (!staged) return device->Explained(staged.error());
+    generation.device = *std::move(staged);
+    return {};
+  };
+  parts.late = std::make_unique<LateReleases>(device);
+  parts.device = std::move(device);
+  return {};
 }
 
 // A library must not write to a host's standard output, where spdlog's built-in logger goes.
@@ -116,14 +145,15 @@ signum_status signum_node_open(const signum_node_options* options, signum_node**
   return AtBoundary([&]() -> Result<void> {
     SIGNUM_TRY(NeedArgument(options, "options"));
     SIGNUM_TRY(NeedArgument(node, "node"));
-    SIGNUM_TRY(
-        CheckStructSize(options->struct_size, sizeof(signum_node_options), "signum_node_options"));
+    SIGNUM_TRY(CheckStructSize(options->struct_size, kFirstNodeOptions, "signum_node_options"));
     SIGNUM_ASSIGN(NodeOptions chosen, ReadOptions(*options));
     SIGNUM_TRY(CheckOptions(chosen));
     SetUpLogOnce();
     const SignalsBlocked blocked;
-    SIGNUM_ASSIGN(std::shared_ptr<Node> started, Node::Start(std::move(chosen)));
-    *node = new signum_node{std::move(started)};
+    auto parts = std::make_shared<NodeParts>();
+    SIGNUM_TRY(OpenDevice(ReadStruct(*options).device_memory_bytes, chosen, *parts));
+    SIGNUM_ASSIGN(parts->node, Node::Start(std::move(chosen)));
+    *node = new signum_node{std::move(parts)};
     return {};
   });
 }
@@ -131,7 +161,7 @@ signum_status signum_node_open(const signum_node_options* options, signum_node**
 signum_status signum_node_wait_ready(signum_node* node, double timeout_seconds) {
   return AtBoundary([&]() -> Result<void> {
     SIGNUM_TRY(NeedArgument(node, "node"));
-    return WaitReady(*node->node, timeout_seconds);
+    return WaitReady(node->node(), timeout_seconds);
   });
 }
 
@@ -139,7 +169,7 @@ signum_status signum_node_residency(signum_node* node, char** json) {
   return AtBoundary([&]() -> Result<void> {
     SIGNUM_TRY(NeedArgument(node, "node"));
     SIGNUM_TRY(NeedArgument(json, "json"));
-    *json = NewString(node->node->ResidencyDocument().dump());
+    *json = NewString(node->node().ResidencyDocument().dump());
     return {};
   });
 }
@@ -147,7 +177,8 @@ signum_status signum_node_residency(signum_node* node, char** json) {
 void signum_node_close(signum_node* node) {
   if (node == nullptr) return;
   AtBoundary([&]() -> Result<void> {
-    node->node->Stop();
+    node->node().Stop();
+    if (node->parts->late != nullptr) node->parts->late->Stop();
     delete node;
     return {};
   });

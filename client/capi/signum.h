@@ -90,14 +90,21 @@ typedef struct signum_node_options {
   const char* cache_directory; /* needed: deltas on disk, one node's alone */
   uint64_t cache_bytes;        /* bound of the cache; 0: none */
   uint64_t memory_bytes;       /* for deltas; 0: half of the machine's */
-  const char* device;          /* NULL: "cpu", the only one so far */
-  const char* name;            /* to report as; NULL: the host's */
-  const char* trust_key;       /* base64; NULL: the registry's keys, pinned on first use */
-  const char* ca_file;         /* PEM certificates; NULL: the system's */
-  double fetch_window_seconds; /* spread fetches after a change over so long; 0: at once */
+  const char* device;    /* NULL: "cpu"; "cuda:N", or "auto": the first there is, or the CPU */
+  const char* name;      /* to report as; NULL: the host's */
+  const char* trust_key; /* base64; NULL: the registry's keys, pinned on first use */
+  const char* ca_file;   /* PEM certificates; NULL: the system's */
+  double fetch_window_seconds;  /* spread fetches after a change over so long; 0: at once */
+  uint64_t device_memory_bytes; /* of a CUDA device's, for deltas; 0: half of it */
 } signum_node_options;
 
-/* Starts a node. Works without a registry: what was live last is loaded from the cache. */
+/* Starts a node. Works without a registry: what was live last is loaded from the cache.
+ *
+ * With a CUDA device deltas are used in its memory, verified there; memory_bytes is then what the
+ * host holds of them on their way, and as copies that come back without a transfer from elsewhere.
+ * SIGNUM_INVALID "bad_device", SIGNUM_UNAVAILABLE "no_cuda": driver, device or the module
+ * libsignum_cuda.so, which is looked for where SIGNUM_CUDA_MODULE says, else beside the program and
+ * beside this library. */
 SIGNUM_API signum_status signum_node_open(const signum_node_options* options, signum_node** node);
 
 /* Waits until everything that was live at the start is resident or refused. SIGNUM_UNAVAILABLE
@@ -110,7 +117,7 @@ SIGNUM_API signum_status signum_node_residency(signum_node* node, char** json);
 SIGNUM_API void signum_string_free(char* string);
 
 /* Ends the node's threads and calls and frees the handle. Leases stay good: what they hold is freed
- * when the last of them is released. */
+ * when the last of them is released. Waits for the events of signum_lease_release_after. */
 SIGNUM_API void signum_node_close(signum_node* node);
 
 /* ---- leases */
@@ -123,6 +130,12 @@ SIGNUM_API signum_status signum_lease_acquire(signum_node* node, const char* mod
 /* One more release is needed. Returns its argument. */
 SIGNUM_API signum_lease* signum_lease_retain(signum_lease* lease);
 SIGNUM_API void signum_lease_release(signum_lease* lease);
+/* The same for work on a CUDA device that may not be done yet: the lease is released when `event`,
+ * a cudaEvent_t that was recorded after that work, has passed. Waits for nothing; the event may be
+ * recorded anew or destroyed from then on. NULL: signum_lease_release. SIGNUM_INVALID "no_device"
+ * for a lease of host memory, SIGNUM_UNAVAILABLE "device_failed"; the lease is not released then.
+ * Once the node is closed it waits. */
+SIGNUM_API signum_status signum_lease_release_after(signum_lease* lease, void* event);
 
 /* Kinds of device memory, numbered as in DLPack. */
 enum { SIGNUM_DEVICE_CPU = 1, SIGNUM_DEVICE_CUDA = 2 };
@@ -138,14 +151,18 @@ typedef struct signum_lease_info {
   const char* base_digest;
   int32_t device_kind;
   int32_t device_id;
-  /* A cudaEvent_t after which the memory may be read on another stream; NULL where it may be now,
-   * as always on the CPU. */
+  /* A cudaEvent_t after which the memory may be read on another stream (signum_lease_wait), valid
+   * as long as the lease; NULL where it may be now, as always on the CPU. Its bytes were verified
+   * on the device before they were published, so it has passed. */
   void* ready_event;
   size_t tensor_count;
   size_t weight_count;
 } signum_lease_info;
 
 SIGNUM_API signum_status signum_lease_describe(const signum_lease* lease, signum_lease_info* info);
+/* What is put on `stream`, a cudaStream_t, from now on runs after the lease's ready_event: no wait
+ * on the host. SIGNUM_INVALID "no_device" for a lease of host memory, "bad_stream". */
+SIGNUM_API signum_status signum_lease_wait(const signum_lease* lease, void* stream);
 
 /* ---- the tensors of a delta file */
 
@@ -264,11 +281,16 @@ enum {
   SIGNUM_DLPACK_BITS = 2
 };
 /* A managed tensor over the lease's memory, nothing copied. It holds the lease until its deleter
- * runs, on any thread. F8 types are uint8. */
+ * runs, on any thread. F8 types are uint8. On a CUDA device the consumer's stream waits first
+ * (signum_lease_wait), and its work is done, or ends before an event of signum_lease_release_after,
+ * when the last reference goes. */
 SIGNUM_API signum_status signum_lease_dlpack(signum_lease* lease, size_t index, uint32_t flags,
                                              void** managed);
 /* Runs the deleter of one that nobody took. */
 SIGNUM_API void signum_dlpack_free(void* managed, uint32_t flags);
+/* The destructor for PyCapsules of managed tensors, "dltensor" or "dltensor_versioned": frees what
+ * nobody took. Runs no Python, so it leaves an exception alone that is on its way. */
+SIGNUM_API void signum_dlpack_drop_capsule(void* capsule);
 
 /* ---- without a node */
 

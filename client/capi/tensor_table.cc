@@ -83,24 +83,25 @@ int32_t* PlaceOf(signum_weight& weight, int32_t part, int32_t plane) {
 
 }  // namespace
 
-TensorTable::TensorTable(const DeltaReader& delta) {
-  for (const auto& [name, codec] : delta.header().codecs) {
+TensorTable::TensorTable(DeltaOutline outline, const TensorPlace& place)
+    : outline_(std::move(outline)), place_(place) {
+  for (const auto& [name, codec] : outline_.header.codecs) {
     weights_.push_back(NewWeight(name, codec));
     by_weight_.emplace(name, weights_.size() - 1);
   }
-  shapes_.reserve(delta.parts().size());
-  tensors_.reserve(delta.parts().size());
-  for (size_t i = 0; i < delta.parts().size(); ++i) AddTensor(delta, i);
+  shapes_.reserve(outline_.parts.size());
+  tensors_.reserve(outline_.parts.size());
+  for (size_t i = 0; i < outline_.parts.size(); ++i) AddTensor(i);
 }
 
-void TensorTable::AddTensor(const DeltaReader& delta, size_t index) {
-  const SafetensorsEntry& entry = delta.parts()[index];
+void TensorTable::AddTensor(size_t index) {
+  const SafetensorsEntry& entry = outline_.parts[index];
   const std::string& name = entry.info.name;
   shapes_.emplace_back(entry.info.shape.begin(), entry.info.shape.end());
   signum_tensor out{};
   out.struct_size = sizeof(out);
   out.name = name.c_str();
-  out.data = delta.file()->View().data() + delta.data_begin() + entry.begin;
+  out.data = place_.file + outline_.data_begin + entry.begin;
   out.bytes = entry.end - entry.begin;
   out.dtype = static_cast<int32_t>(entry.info.dtype);
   out.rank = static_cast<int32_t>(entry.info.shape.size());
@@ -108,11 +109,13 @@ void TensorTable::AddTensor(const DeltaReader& delta, size_t index) {
   out.part = SIGNUM_PART_FILE;
   out.codec = SIGNUM_CODEC_NONE;
   out.weight = "";
-  out.device_kind = SIGNUM_DEVICE_CPU;
+  out.device_kind = place_.device_kind;
+  out.device_id = place_.device_id;
+  out.ready_event = place_.ready_event;
   if (!name.starts_with(kReservedPrefix)) {
     // A tensor that is a raw weight of its own is no part of another, whatever its name.
-    const auto own = delta.header().codecs.find(name);
-    const bool whole = own != delta.header().codecs.end() && own->second == Codec::kRaw;
+    const auto own = outline_.header.codecs.find(name);
+    const bool whole = own != outline_.header.codecs.end() && own->second == Codec::kRaw;
     const PartName part = whole ? PartName{Part::kWhole, name, 0} : SplitPartName(name);
     const signum_weight& weight = weights_[by_weight_.at(part.weight)];
     out.part = PartOf(part.part);

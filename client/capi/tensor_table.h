@@ -6,17 +6,24 @@
 #include <vector>
 
 #include "client/capi/signum.h"
+#include "client/node/delta_outline.h"
 #include "storage/base/result.h"
-#include "storage/format/delta_file.h"
 
 namespace signum::client {
 
+// Where a delta's file lies, whole.
+struct TensorPlace {
+  const std::byte* file = nullptr;
+  int32_t device_kind = SIGNUM_DEVICE_CPU;
+  int32_t device_id = 0;
+  void* ready_event = nullptr;
+};
+
 // The tensors and weights of a delta as the C interface shows them, with their names, shapes and
-// addresses. Points into `delta` and itself; immutable.
+// addresses. Points into itself and the place; immutable.
 class TensorTable {
  public:
-  // `delta` is over memory that can be addressed and outlives the table.
-  explicit TensorTable(const DeltaReader& delta);
+  TensorTable(DeltaOutline outline, const TensorPlace& place);
   TensorTable(const TensorTable&) = delete;
   TensorTable& operator=(const TensorTable&) = delete;
 
@@ -26,9 +33,11 @@ class TensorTable {
   Result<const signum_tensor*> Find(std::string_view name) const;
 
  private:
-  void AddTensor(const DeltaReader& delta, size_t index);
+  void AddTensor(size_t index);
   void AddToWeight(const signum_tensor& tensor, int32_t index);
 
+  const DeltaOutline outline_;
+  const TensorPlace place_;
   std::vector<std::vector<int64_t>> shapes_;
   std::vector<signum_tensor> tensors_;
   std::vector<signum_weight> weights_;

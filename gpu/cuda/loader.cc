@@ -23,11 +23,25 @@ std::string ExecutableFolder() {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+// Of the library that this is in, where it is one.
+std::string LibraryFolder() {
+  Dl_info info{};
+  static const char here = 0;
+  if (dladdr(&here, &info) == 0 || info.dli_fname == nullptr) return {};
+  const std::string path = info.dli_fname;
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
 std::vector<std::string> Places() {
   const char* set = std::getenv("SIGNUM_CUDA_MODULE");
   if (set != nullptr && *set != '\0') return {set};
   const std::string folder = ExecutableFolder();
-  return {folder + "/" + kModuleFile, folder + "/../lib/signum/" + kModuleFile};
+  std::vector<std::string> places{folder + "/" + kModuleFile,
+                                  folder + "/../lib/signum/" + kModuleFile};
+  const std::string beside = LibraryFolder();
+  if (!beside.empty() && beside != folder) places.push_back(beside + "/" + kModuleFile);
+  return places;
 }
 
 std::string LastError() {

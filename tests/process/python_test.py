@@ -91,11 +91,14 @@ def test_installs_into_an_environment_of_its_own(installed):
 def test_only_the_interface_is_exported():
     done = run("nm", "-D", "--defined-only", LIBRARY)
     assert done.returncode == 0, done.stderr
-    symbols = {line.split()[-1] for line in done.stdout.splitlines() if not line.endswith(" A SIGNUM_1")}
+    symbols = {line.split()[-1] for line in done.stdout.splitlines() if " A SIGNUM_" not in line}  # versions
     assert symbols and all(symbol.startswith("signum_") for symbol in symbols), symbols
     header = (ROOT / "client/capi/signum.h").read_text()
     declared = set(re.findall(r"^SIGNUM_API [^(]*?(signum_\w+)\(", header, re.MULTILINE))
     assert {symbol.split("@")[0] for symbol in symbols} == declared
+    # What older libraries lack, by its version.
+    later = {symbol.split("@@")[0] for symbol in symbols if not symbol.endswith("@@SIGNUM_1")}
+    assert later == {"signum_lease_release_after", "signum_lease_wait", "signum_dlpack_drop_capsule"}
     assert "libsignum.so.1" in run("readelf", "-d", LIBRARY).stdout
 
 
@@ -208,6 +211,17 @@ def test_capsules_that_nobody_takes_are_freed(zoo, open_node):
         zoo.admin.promote("acme/signs", 1)
 
 
+def test_a_consumer_that_refuses_a_tensor_says_so(open_node):
+    """It drops the capsule while its exception is on its way."""
+    node = open_node()
+    with node.acquire("acme/signs") as lease:
+        tensor = next(t for t in lease.tensors.values() if t.dtype == "BF16")
+        for _ in range(3):
+            with pytest.raises((RuntimeError, BufferError), match="dtype"):
+                np.from_dlpack(tensor)
+    assert [m["leases"] for m in node.residency()["models"]] == [0] * len(MODELS)
+
+
 def test_errors_say_what_is_wrong(signum, zoo, open_node, tmp_path):
     node = open_node()
     with pytest.raises(signum.NotFoundError, match="acme/nothing") as caught:
@@ -259,6 +273,34 @@ def test_from_c(zoo, tmp_path):
     weights = {line[1]: line[2] for line in lines if line[0] == "weight"}
     assert weights == {name: delta.codec(name) for name in parse(zoo.checkpoint("sparse"))[0]}
     assert (tmp_path / "data").read_bytes() == b"".join(delta.parts[name][2] for name in tensors)
+
+
+EMULATED = BIN.parent / "emulated"
+DEVICE = {"SIGNUM_CUDA_MODULE": str(EMULATED / "libsignum_cuda.so"), "LD_LIBRARY_PATH": str(EMULATED)}
+on_device = pytest.mark.skipif(not (EMULATED / "libsignum_cuda.so").exists(), reason="the emulated module is not built")
+
+
+@on_device
+def test_from_c_on_a_device(zoo, tmp_path):
+    """Its addresses are the host's, for the device is emulated: what is there is the file."""
+    done = run(BIN / "capi_c99_test", zoo.registry.url, zoo.token, "acme/sparse", tmp_path / "cache", tmp_path / "data",
+               "cuda:0", env=DEVICE)
+    assert done.returncode == 0, done.stderr
+    parts = Delta(zoo.delta("sparse")).parts
+    names = [line.split("\t")[1] for line in done.stdout.splitlines() if line.startswith("tensor")]
+    assert sorted(names) == sorted(parts)
+    assert (tmp_path / "data").read_bytes() == b"".join(parts[name][2] for name in names)
+
+
+@on_device
+def test_on_a_device(installed, zoo, tmp_path):
+    """Streams, capsules and events of leases of device memory: see device_check.py."""
+    (tmp_path / "delta").write_bytes(zoo.delta("signs"))
+    here = pathlib.Path(__file__).parent
+    done = run(installed.parents[2] / "bin/python", here / "device_check.py", zoo.registry.url, zoo.token,
+               tmp_path / "delta", tmp_path / "cache", env={**DEVICE, "PYTHONPATH": str(here)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "checked", done.stdout
 
 
 def interpreters(module):

@@ -127,7 +127,9 @@ Result<std::shared_ptr<TenantWeights>> Serving::OpenWeights(const Base& base,
                                device_->on_host() ? nullptr : generation.device->image);
   };
   auto opened = open();
-  while (!opened && ServingDevice::NoRoom(opened.error()) && make_room()) opened = open();
+  while (!opened && !device_->on_host() && ServingDevice::NoRoom(opened.error()) && make_room()) {
+    opened = open();
+  }
   return opened;
 }
 

@@ -8,6 +8,7 @@ from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_size_t, c_ui
 ABI_VERSION = 1
 MAX_PLANES = 8
 DLPACK_VERSIONED, DLPACK_BITS = 1, 2
+DEVICE_CPU, DEVICE_CUDA = 1, 2
 
 
 class Error(Exception):
@@ -65,7 +66,8 @@ class NodeOptions(_Struct):
     _fields_ = [("struct_size", c_size_t), ("registry_url", c_char_p), ("token", c_char_p),
                 ("tenants", POINTER(c_char_p)), ("tenant_count", c_size_t), ("cache_directory", c_char_p),
                 ("cache_bytes", c_uint64), ("memory_bytes", c_uint64), ("device", c_char_p), ("name", c_char_p),
-                ("trust_key", c_char_p), ("ca_file", c_char_p), ("fetch_window_seconds", c_double)]
+                ("trust_key", c_char_p), ("ca_file", c_char_p), ("fetch_window_seconds", c_double),
+                ("device_memory_bytes", c_uint64)]
 
 
 class LeaseInfo(_Struct):
@@ -111,10 +113,13 @@ _FUNCTIONS = {
     "signum_lease_acquire": (c_int32, [c_void_p, c_char_p, POINTER(c_void_p)]),
     "signum_lease_retain": (c_void_p, [c_void_p]),
     "signum_lease_release": (None, [c_void_p]),
+    "signum_lease_release_after": (c_int32, [c_void_p, c_void_p]),
+    "signum_lease_wait": (c_int32, [c_void_p, c_void_p]),
     "signum_lease_describe": (c_int32, [c_void_p, POINTER(LeaseInfo)]),
     "signum_lease_tensor": (c_int32, [c_void_p, c_size_t, POINTER(TensorInfo)]),
     "signum_lease_weight": (c_int32, [c_void_p, c_size_t, POINTER(WeightInfo)]),
     "signum_lease_dlpack": (c_int32, [c_void_p, c_size_t, c_uint32, POINTER(c_void_p)]),
+    "signum_dlpack_drop_capsule": (None, [c_void_p]),
     "signum_dlpack_free": (None, [c_void_p, c_uint32]),
     "signum_pull": (c_int32, [POINTER(PullOptions), POINTER(c_void_p)]),
 }

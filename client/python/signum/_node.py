@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Union
 
 from signum._library import (LeaseInfo, NodeOptions, TensorInfo, UnavailableError, WeightInfo, check, encode, library,
                              take_string)
-from signum._tensor import Plane, Tensor, Weight
+from signum._tensor import Plane, Tensor, Weight, device_name
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -42,10 +42,19 @@ class _Handle:
                 self._users -= 1
                 self._lock.notify_all()
 
-    def close(self) -> None:
+    def take(self) -> Optional[int]:
+        """The pointer, now the caller's, once nobody uses it; None where it is gone."""
         with self._lock:
             pointer, self._pointer = self._pointer, None
             self._lock.wait_for(lambda: self._users == 0)
+        return pointer
+
+    def put_back(self, pointer: int) -> None:
+        with self._lock:
+            self._pointer = pointer
+
+    def close(self) -> None:
+        pointer = self.take()
         if pointer is not None:
             self._give_back(pointer)
 
@@ -64,6 +73,8 @@ class Lease:
         version: of the model; digest: of the delta file (``"sha256:..."``), which names the generation.
         nbytes: of the delta file.
         base, base_digest: what it is a delta of.
+        device: where its tensors are: "cpu" or "cuda:N".
+        ready_event: on a device the cudaEvent_t, a number, after which they may be read; DLPack waits for it by itself.
     """
 
     def __init__(self, pointer: ctypes.c_void_p):
@@ -78,6 +89,8 @@ class Lease:
         self.nbytes: int = info.bytes
         self.base: str = info.base.decode()
         self.base_digest: str = info.base_digest.decode()
+        self.device: str = device_name(info.device_kind, info.device_id)
+        self.ready_event: Optional[int] = info.ready_event
         self._counts = (info.tensor_count, info.weight_count)
 
     def __repr__(self) -> str:
@@ -118,9 +131,23 @@ class Lease:
         return Weight(info.name.decode(), codec, planes, at(info.whole), at(info.mask), at(info.rows), at(info.values),
                       at(info.lora_a), at(info.lora_b), at(info.scale[0]) if codec == "lowrank" else None)
 
-    def release(self) -> None:
-        """Gives the lease back; again does nothing."""
-        self._handle.close()
+    def release(self, after: Any = None) -> None:
+        """Gives the lease back; again does nothing.
+
+        Args:
+            after: on a device, an event that was recorded after the work that reads the tensors: a ``torch.cuda.Event``, or
+                a cudaEvent_t as a number. The memory stays until it has passed; nothing here waits for that.
+        """
+        if after is None:
+            return self._handle.close()
+        pointer = self._handle.take()
+        if pointer is None:
+            return
+        try:
+            check(library.signum_lease_release_after(pointer, getattr(after, "cuda_event", after)))
+        except BaseException:
+            self._handle.put_back(pointer)
+            raise
 
     def __enter__(self) -> Lease:
         return self
@@ -153,13 +180,15 @@ class Node:
         ca_file: PEM certificates to trust instead of the system's.
         cache_bytes: bound of the cache; 0: none.
         fetch_window: seconds over which the fetch after a change is spread.
-        device: where deltas are held; "cpu" is the only one so far.
+        device: where deltas are used: "cpu", "cuda:N", or "auto", the first device there is or else the CPU.
+            ``memory`` is then what the host holds of them on their way and as copies that come back.
+        device_memory: bytes of a device's memory for deltas; 0: half of it.
     """
 
     def __init__(self, registry: str, tenants: Iterable[str], *, token: Optional[str] = None,
                  cache: Optional[Path] = None, memory: int = 0, wait: float = 60.0, name: Optional[str] = None,
                  trust_key: Optional[str] = None, ca_file: Optional[Path] = None, cache_bytes: int = 0,
-                 fetch_window: float = 0.0, device: str = "cpu"):
+                 fetch_window: float = 0.0, device: str = "cpu", device_memory: int = 0):
         if isinstance(tenants, str):
             raise TypeError("tenants is a list of names, not one name")
         names = [encode(tenant) for tenant in tenants]
@@ -168,7 +197,8 @@ class Node:
             registry_url=encode(registry), token=encode(token or os.environ.get("SIGNUM_TOKEN")),
             tenants=(ctypes.c_char_p * len(names))(*names), tenant_count=len(names), cache_directory=encode(cache),
             cache_bytes=cache_bytes, memory_bytes=memory, device=encode(device), name=encode(name),
-            trust_key=encode(trust_key), ca_file=encode(ca_file), fetch_window_seconds=fetch_window)
+            trust_key=encode(trust_key), ca_file=encode(ca_file), fetch_window_seconds=fetch_window,
+            device_memory_bytes=device_memory)
         pointer = ctypes.c_void_p()
         check(library.signum_node_open(options, pointer))
         self._handle = _Handle(pointer, library.signum_node_close, "node is closed")

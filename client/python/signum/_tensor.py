@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from signum._capsule import make_capsule
-from signum._library import DLPACK_BITS, DLPACK_VERSIONED, check, library
+from signum._library import DEVICE_CPU, DEVICE_CUDA, DLPACK_BITS, DLPACK_VERSIONED, check, library
 
 if TYPE_CHECKING:
     from signum._node import _Handle
@@ -16,9 +16,14 @@ _PARTS = ("whole", "sign", "mask", "rows", "values", "scale", "row_scale", "col_
 _LAYOUTS = ("dense", "row-lsb", "bits-lsb")
 
 
+def device_name(kind: int, index: int) -> str:
+    return "cpu" if kind == DEVICE_CPU else f"cuda:{index}"
+
+
 class Tensor:
     """One tensor of a delta file, where the node holds it. Nothing is copied.
 
+    On a CUDA device only what computes there reads it (``torch.from_dlpack``), and ``device`` says which. Else
     ``numpy.from_dlpack(tensor)`` and ``torch.from_dlpack(tensor)`` give arrays over the same memory. Each holds the
     lease's generation until it is collected, also after ``lease.release()``.
 
@@ -67,16 +72,24 @@ class Tensor:
         return out
 
     def numpy(self):
-        """A read-only numpy array over the same memory; BF16 as uint16, F8 as uint8."""
+        """A read-only numpy array over the same memory; BF16 as uint16, F8 as uint8. BufferError on a device."""
+        if self._device[0] != DEVICE_CPU:
+            raise BufferError(f"{self.name} is on {self.device}, numpy reads the CPU's memory: torch.from_dlpack(tensor)")
         import numpy
 
         return numpy.from_dlpack(self.bits)
 
     def __dlpack__(self, *, stream: Any = None, max_version: Optional[Tuple[int, int]] = None,
                    dl_device: Optional[Tuple[int, int]] = None, copy: Optional[bool] = None):
-        """A DLPack capsule that holds the lease. Raises BufferError for what it can't give."""
-        if stream is not None and self._device[0] == 1:
+        """A DLPack capsule that holds the lease. Raises BufferError for what it can't give.
+
+        On a CUDA device the consumer's ``stream`` waits until the memory may be read, without a wait here: a
+        cudaStream_t as a number, 1 or None for the legacy default stream, 2 for the thread's own, -1 for none.
+        """
+        if stream is not None and self._device[0] == DEVICE_CPU:
             raise BufferError("memory of the CPU has no stream")
+        if stream is not None and (stream == 0 or stream < -1):
+            raise BufferError(f"{stream} is no stream: see DLPack's __dlpack__")
         if copy:
             raise BufferError("a tensor of a delta is shown, not copied")
         if dl_device is not None and tuple(dl_device) != self._device:
@@ -86,8 +99,15 @@ class Tensor:
             flags |= DLPACK_VERSIONED
         managed = ctypes.c_void_p()
         with self._handle.use() as lease:  # ValueError where it is released
+            if self._device[0] == DEVICE_CUDA and stream != -1:
+                check(library.signum_lease_wait(lease, 1 if stream is None else stream))
             check(library.signum_lease_dlpack(lease, self._index, flags, managed))
         return make_capsule(managed.value, flags)
+
+    @property
+    def device(self) -> str:
+        """``"cpu"`` or ``"cuda:N"``."""
+        return device_name(*self._device)
 
     def __dlpack_device__(self) -> Tuple[int, int]:
         return self._device

@@ -1,9 +1,9 @@
 /* signum.h from C, and nothing of ours beside it.
  *
  * usage: capi_c99_test                                     wrong calls, answered with errors
- *        capi_c99_test REGISTRY TOKEN TENANT/MODEL CACHE DATA
+ *        capi_c99_test REGISTRY TOKEN TENANT/MODEL CACHE DATA [DEVICE]
  * The second prints every tensor and weight of the live delta and writes the tensors' bytes to
- * DATA.
+ * DATA. The device is the CPU, or an emulated one, whose memory is the host's.
  */
 #include <stdio.h>
 #include <string.h>
@@ -60,7 +60,7 @@ static int check_errors(void) {
   return failures;
 }
 
-static void print_tensors(const signum_lease* lease, size_t count, FILE* data) {
+static void print_tensors(const signum_lease* lease, size_t count, FILE* data, const char* device) {
   size_t i;
   int32_t d;
   for (i = 0; i < count; ++i) {
@@ -72,8 +72,13 @@ static void print_tensors(const signum_lease* lease, size_t count, FILE* data) {
            (int)tensor.plane);
     for (d = 0; d < tensor.rank; ++d) printf(d > 0 ? ",%lld" : "%lld", (long long)tensor.shape[d]);
     printf("\n");
-    expect(tensor.device_kind == SIGNUM_DEVICE_CPU && tensor.ready_event == NULL,
-           "a tensor of host memory waits for nothing");
+    if (device == NULL) {
+      expect(tensor.device_kind == SIGNUM_DEVICE_CPU && tensor.ready_event == NULL,
+             "a tensor of host memory waits for nothing");
+    } else {
+      expect(tensor.device_kind == SIGNUM_DEVICE_CUDA && tensor.ready_event != NULL,
+             "a tensor of a device has an event");
+    }
     expect(fwrite(tensor.data, 1, (size_t)tensor.bytes, data) == tensor.bytes, "data is written");
   }
 }
@@ -104,6 +109,8 @@ static int print_delta(char** arguments) {
   options = options_for(arguments[1], tenants, arguments[4]);
   options.token = arguments[2];
   options.memory_bytes = 64 << 20;
+  options.device = arguments[6]; /* or the NULL at the end */
+  options.device_memory_bytes = 64 << 20;
   info.struct_size = sizeof info;
   if (signum_node_open(&options, &node) != SIGNUM_OK ||
       signum_node_wait_ready(node, 60) != SIGNUM_OK ||
@@ -114,14 +121,14 @@ static int print_delta(char** arguments) {
   }
   printf("lease\t%s/%s\t%llu\t%s\t%s\n", info.tenant, info.model, (unsigned long long)info.version,
          info.digest, info.base_digest);
-  print_tensors(lease, info.tensor_count, data);
+  print_tensors(lease, info.tensor_count, data, arguments[6]);
   print_weights(lease, info.weight_count);
-  signum_lease_release(lease);
+  expect(signum_lease_release_after(lease, NULL) == SIGNUM_OK, "no event is waited for");
   signum_node_close(node);
   return fclose(data) != 0 || failures != 0;
 }
 
 int main(int count, char** arguments) {
-  if (count == 6) return print_delta(arguments);
+  if (count == 6 || count == 7) return print_delta(arguments);
   return check_errors() != 0;
 }

@@ -1,101 +1,18 @@
-#include "client/capi/signum.h"
-
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <cstddef>
 #include <thread>
 
 #include "client/capi/dlpack.h"
-#include "tests/client/node/fake_registry.h"
-#include "tests/support/eventually.h"
-#include "tests/support/temp_dir.h"
-
-// libsignum.so as an engine uses it, against a registry that does what it is told.
+#include "tests/client/capi/capi_fixture.h"
 
 namespace signum::client {
 namespace {
 
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
-
-class Capi : public testing::Test {
- protected:
-  ~Capi() override { signum_node_close(node_); }
-
-  signum_node_options Options() {
-    signum_node_options options{};
-    options.struct_size = sizeof(options);
-    options.registry_url = url_.c_str();
-    options.tenants = tenants_;
-    options.tenant_count = 1;
-    options.cache_directory = cache_.c_str();
-    options.memory_bytes = 10 << 20;
-    options.name = "n1";
-    return options;
-  }
-  void Open() {
-    const signum_node_options options = Options();
-    ASSERT_EQ(signum_node_open(&options, &node_), SIGNUM_OK) << signum_last_error();
-    ASSERT_EQ(signum_node_wait_ready(node_, 20), SIGNUM_OK) << signum_last_error();
-  }
-  void Publish(uint64_t version, char fill) {
-    registry_.Publish("acme", "chat", version, fill, dir_ / "scratch");
-  }
-  signum_lease* Acquire() {
-    signum_lease* lease = nullptr;
-    EXPECT_EQ(signum_lease_acquire(node_, "acme/chat", &lease), SIGNUM_OK) << signum_last_error();
-    return lease;
-  }
-  static uint64_t Version(const signum_lease* lease) {
-    signum_lease_info info{};
-    info.struct_size = sizeof(info);
-    EXPECT_EQ(signum_lease_describe(lease, &info), SIGNUM_OK);
-    return info.version;
-  }
-  uint64_t LiveVersion() {
-    signum_lease* lease = Acquire();
-    const uint64_t version = Version(lease);
-    signum_lease_release(lease);
-    return version;
-  }
-  static signum_tensor Weight(const signum_lease* lease) {
-    signum_tensor tensor{};
-    tensor.struct_size = sizeof(tensor);
-    EXPECT_EQ(signum_lease_find(lease, "w", &tensor), SIGNUM_OK) << signum_last_error();
-    return tensor;
-  }
-  // Whether the lease's weight holds `fill` from first to last byte.
-  static bool AllAre(const signum_lease* lease, char fill) {
-    const signum_tensor tensor = Weight(lease);
-    const auto* bytes = static_cast<const char*>(tensor.data);
-    return std::all_of(bytes, bytes + tensor.bytes, [&](char byte) { return byte == fill; });
-  }
-  nlohmann::json Residency() {
-    char* text = nullptr;
-    EXPECT_EQ(signum_node_residency(node_, &text), SIGNUM_OK);
-    nlohmann::json out = nlohmann::json::parse(text);
-    signum_string_free(text);
-    return out;
-  }
-  // The open of `options` fails with this status and reason.
-  static void ExpectRefused(const signum_node_options& options, const char* reason) {
-    signum_node* node = nullptr;
-    EXPECT_EQ(signum_node_open(&options, &node), SIGNUM_INVALID);
-    EXPECT_STREQ(signum_last_error_reason(), reason) << signum_last_error();
-    EXPECT_EQ(node, nullptr);
-  }
-
-  TempDir dir_;
-  FakeRegistry registry_;
-  std::string url_ = registry_.url();
-  std::string cache_ = (dir_ / "cache").string();
-  const char* tenants_[1] = {"acme"};
-  signum_node* node_ = nullptr;
-};
 
 TEST_F(Capi, NullIsRefusedEverywhere) {
   Publish(1, 'a');
@@ -120,6 +37,8 @@ TEST_F(Capi, NullIsRefusedEverywhere) {
       signum_lease_acquire(nullptr, "acme/chat", &other),
       signum_lease_acquire(node_, nullptr, &other),
       signum_lease_acquire(node_, "acme/chat", nullptr),
+      signum_lease_release_after(nullptr, nullptr),
+      signum_lease_wait(nullptr, nullptr),
       signum_lease_describe(nullptr, &info),
       signum_lease_describe(lease, nullptr),
       signum_lease_tensor(nullptr, 0, &tensor),
@@ -136,6 +55,7 @@ TEST_F(Capi, NullIsRefusedEverywhere) {
   for (size_t i = 0; i < std::size(statuses); ++i) EXPECT_EQ(statuses[i], SIGNUM_INVALID) << i;
   EXPECT_STREQ(signum_last_error_reason(), "null_argument");
   EXPECT_EQ(signum_lease_retain(nullptr), nullptr);
+  signum_dlpack_drop_capsule(nullptr);
   signum_lease_release(nullptr);
   signum_lease_release(lease);
 }
@@ -162,6 +82,39 @@ TEST_F(Capi, OptionsAreChecked) {
   options = Options();
   options.fetch_window_seconds = -1;
   ExpectRefused(options, "bad_fetch_window");
+}
+
+// A program that was built before a field was added goes on as it was.
+TEST_F(Capi, OptionsOfTheFirstVersionAreTaken) {
+  signum_node_options options = Options();
+  options.struct_size = offsetof(signum_node_options, device_memory_bytes);
+  options.device_memory_bytes = UINT64_MAX;  // not the program's
+  ASSERT_EQ(signum_node_open(&options, &node_), SIGNUM_OK) << signum_last_error();
+}
+
+TEST_F(Capi, AMissingDeviceIsSaid) {
+  setenv("SIGNUM_CUDA_MODULE", "/nowhere/module.so", 1);
+  signum_node_options options = Options();
+  options.device = "cuda";
+  EXPECT_EQ(signum_node_open(&options, &node_), SIGNUM_UNAVAILABLE);
+  EXPECT_STREQ(signum_last_error_reason(), "no_cuda") << signum_last_error();
+  options.device = "auto";
+  EXPECT_EQ(signum_node_open(&options, &node_), SIGNUM_OK) << signum_last_error();
+  unsetenv("SIGNUM_CUDA_MODULE");
+  EXPECT_EQ(Residency()["device"], "cpu");
+}
+
+TEST_F(Capi, NoEventIsOfTheHostsMemory) {
+  Publish(1, 'a');
+  Open();
+  signum_lease* lease = Acquire();
+  int event = 0;
+  EXPECT_EQ(signum_lease_release_after(lease, &event), SIGNUM_INVALID);
+  EXPECT_STREQ(signum_last_error_reason(), "no_device");
+  EXPECT_EQ(signum_lease_wait(lease, &event), SIGNUM_INVALID);
+  EXPECT_TRUE(AllAre(lease, 'a'));  // still ours
+  EXPECT_EQ(signum_lease_release_after(lease, nullptr), SIGNUM_OK);
+  EXPECT_EQ(Residency()["models"][0]["leases"], 0);
 }
 
 TEST_F(Capi, ErrorsAreOfTheThread) {

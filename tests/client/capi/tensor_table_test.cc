@@ -67,7 +67,7 @@ class TensorTableTest : public testing::Test {
 
 TEST_F(TensorTableTest, EveryPartIsWhereItsWeightSays) {
   AddEveryCodec();
-  const TensorTable table(*delta_);
+  const TensorTable table(OutlineOf(*delta_), {delta_->file()->View().data()});
   ASSERT_EQ(table.tensors().size(), 19u);
   ASSERT_EQ(table.weights().size(), 7u);
   const auto name = [&](int32_t index) -> std::string {
@@ -101,7 +101,7 @@ TEST_F(TensorTableTest, EveryPartIsWhereItsWeightSays) {
 
 TEST_F(TensorTableTest, LayoutsAndAddresses) {
   AddEveryCodec();
-  const TensorTable table(*delta_);
+  const TensorTable table(OutlineOf(*delta_), {delta_->file()->View().data()});
   const auto find = [&](const char* name) { return **table.Find(name); };
   EXPECT_EQ(find("planes.sign.1").layout, SIGNUM_LAYOUT_ROW_BITS);
   EXPECT_EQ(find("planes.sign.1").plane, 1);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 // What a test does with the emulated device that a program would not; also found in the emulated
 // module with dlsym.
 
@@ -11,4 +13,6 @@ void SignumEmulatedPass(void* event);
 // A cudaStream_t, and for how many events it has waited; -1 where there is no such stream.
 void* SignumEmulatedStream();
 int SignumEmulatedWaits(void* stream);
+// Bytes of the host's memory that are page-locked.
+size_t SignumEmulatedLocked();
 }

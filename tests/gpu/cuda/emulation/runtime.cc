@@ -7,6 +7,7 @@
 
 #include "tests/gpu/cuda/emulation/cublas_v2.h"
 #include "tests/gpu/cuda/emulation/cuda_runtime.h"
+#include "tests/gpu/cuda/emulation/held_event.h"
 
 // The runtime's functions over the host's memory.
 
@@ -69,6 +70,12 @@ class LockedMemory {
   bool Remove(const void* memory) {
     const std::lock_guard lock(mutex_);
     return ranges_.erase(static_cast<const char*>(memory)) > 0;
+  }
+  size_t Bytes() {
+    const std::lock_guard lock(mutex_);
+    size_t sum = 0;
+    for (const auto& [begin, bytes] : ranges_) sum += bytes;
+    return sum;
   }
   bool Holds(const void* memory) {
     const std::lock_guard lock(mutex_);
@@ -156,6 +163,10 @@ cudaError_t cudaHostUnregister(void* memory) {
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* memory) {
   attributes->type = Locked().Holds(memory) ? cudaMemoryTypeHost : cudaMemoryTypeUnregistered;
   return cudaSuccess;
+}
+
+extern "C" __attribute__((visibility("default"))) size_t SignumEmulatedLocked() {
+  return Locked().Bytes();
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
