@@ -1,4 +1,5 @@
-"""Packages libsignum.so beside the Python files; builds it first where nobody names a built one.
+"""Packages libsignum.so beside the Python files; builds it first where nobody names a built one. The CUDA module of the same
+build goes beside it, where there is one.
 
 SIGNUM_LIBRARY   the library to package (any build's lib/libsignum.so)
 SIGNUM_PRESET    else: the CMake preset to build it with, in build/<preset> of the source tree (release)
@@ -24,6 +25,9 @@ def build_library():
     preset = os.environ.get("SIGNUM_PRESET", "release")
     subprocess.run(["cmake", "--preset", preset], cwd=ROOT, check=True)
     subprocess.run(["ninja", "-C", f"build/{preset}", "signum_capi"], cwd=ROOT, check=True)
+    if "signum_cuda:" in subprocess.run(["ninja", "-C", f"build/{preset}", "-t", "targets", "all"], cwd=ROOT, check=True,
+                                        capture_output=True, text=True).stdout:
+        subprocess.run(["ninja", "-C", f"build/{preset}", "signum_cuda"], cwd=ROOT, check=True)
     return ROOT / "build" / preset / "lib/libsignum.so"
 
 
@@ -31,8 +35,12 @@ class BuildWithLibrary(build_py):
     def run(self):
         super().run()
         given = os.environ.get("SIGNUM_LIBRARY")
-        library = pathlib.Path(given) if given else build_library()
-        shutil.copyfile(library.resolve(strict=True), pathlib.Path(self.build_lib) / "signum/libsignum.so")
+        library = (pathlib.Path(given) if given else build_library()).resolve(strict=True)
+        package = pathlib.Path(self.build_lib) / "signum"
+        shutil.copyfile(library, package / "libsignum.so")
+        module = library.parents[1] / "bin/libsignum_cuda.so"
+        if module.exists():
+            shutil.copyfile(module, package / "libsignum_cuda.so")
 
 
 class PlatformWheel(bdist_wheel):

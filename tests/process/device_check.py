@@ -1,13 +1,13 @@
 """signum's leases on the emulated device, run by python_test.py in a process that finds it.
 
-usage: device_check.py REGISTRY TOKEN DELTA CACHE      DELTA: the file of acme/signs, to compare with
+usage: device_check.py REGISTRY TOKEN DELTA CACHE MODULE
+       DELTA: the file of acme/signs, to compare with; MODULE: the one that the package loads
 
 The device's addresses are the host's, so ctypes reads what is there.
 """
 
 import ctypes
 import gc
-import os
 import pathlib
 import sys
 import time
@@ -17,7 +17,7 @@ import signum
 
 from formula import parse
 
-module = ctypes.CDLL(os.environ["SIGNUM_CUDA_MODULE"])
+module = ctypes.CDLL(sys.argv[5])
 for name in ("SignumEmulatedHeldEvent", "SignumEmulatedStream"):
     getattr(module, name).restype = ctypes.c_void_p
 module.SignumEmulatedPass.argtypes = module.SignumEmulatedWaits.argtypes = [ctypes.c_void_p]
@@ -101,7 +101,7 @@ def check_release(node, lease):
         time.sleep(0.01)
 
 
-def main(registry, token, delta, cache):
+def main(registry, token, delta, cache, _):
     parts = parse(pathlib.Path(delta).read_bytes())[0]
     with signum.Node(registry, ["acme"], token=token, cache=cache, memory=64 << 20, name="device", device="cuda",
                      device_memory=64 << 20) as node:

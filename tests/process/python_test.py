@@ -86,6 +86,7 @@ def test_installs_into_an_environment_of_its_own(installed):
     assert file == str(installed / "signum/__init__.py") and version == of_library
     assert (installed / "signum/libsignum.so").stat().st_size == LIBRARY.stat().st_size
     assert (installed / f"signum-{version}.dist-info/WHEEL").exists()
+    assert (installed / "signum/libsignum_cuda.so").exists() == (BIN / "libsignum_cuda.so").exists()
 
 
 def test_only_the_interface_is_exported():
@@ -297,8 +298,14 @@ def test_on_a_device(installed, zoo, tmp_path):
     """Streams, capsules and events of leases of device memory: see device_check.py."""
     (tmp_path / "delta").write_bytes(zoo.delta("signs"))
     here = pathlib.Path(__file__).parent
+    package = tmp_path / "path/signum"
+    shutil.copytree(installed / "signum", package)
+    # Found beside the library.
+    module = shutil.copyfile(EMULATED / "libsignum_cuda.so", package / "libsignum_cuda.so")
+    env = {"LD_LIBRARY_PATH": str(EMULATED), "SIGNUM_CUDA_MODULE": "", "SIGNUM_LIBRARY": "",
+           "PYTHONPATH": f"{package.parent}:{here}"}
     done = run(installed.parents[2] / "bin/python", here / "device_check.py", zoo.registry.url, zoo.token,
-               tmp_path / "delta", tmp_path / "cache", env={**DEVICE, "PYTHONPATH": str(here)})
+               tmp_path / "delta", tmp_path / "cache", module, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "checked", done.stdout
 
