@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "tests/support/result_matchers.h"
@@ -26,11 +28,13 @@ const Error kAwayError = Fail(Errc::kUnavailable, "unreachable", "no route");
 
 class TargetsTest : public testing::Test {
  protected:
-  // What is due now, without waiting.
-  std::optional<LiveModel> TakeNow() {
+  // What is due now, without waiting; or within `patience`.
+  std::optional<LiveModel> TakeNow(milliseconds patience = milliseconds{20}) {
     std::stop_source stop;
-    std::jthread stopper([&] {
-      std::this_thread::sleep_for(milliseconds{20});
+    std::jthread stopper([&](const std::stop_token& taken) {
+      std::mutex mutex;
+      std::unique_lock lock(mutex);
+      std::condition_variable_any().wait_for(lock, taken, patience, [] { return false; });
       stop.request_stop();
     });
     return targets_.Take(stop.get_token());
@@ -116,7 +120,7 @@ TEST_F(TargetsTest, WhatWasGivenUpIsTriedRarely) {
 TEST_F(TargetsTest, PassingTroubleIsTriedWithoutEnd) {
   targets_.Want(Wish("chat", 1));
   for (int i = 0; i < 10; ++i) {
-    const auto taken = TakeNow();
+    const auto taken = TakeNow(milliseconds{10000});
     ASSERT_TRUE(taken) << i;
     targets_.Failed(*taken, kAwayError);
   }
