@@ -14,8 +14,9 @@ namespace signum {
 inline constexpr uint64_t kSchemaVersion = 3;
 
 // Writes the version into an empty store, raises an older one, or refuses it: Errc::kUnavailable
-// "schema_too_new" where a newer Signum wrote the store. An older store needs no other change
-// here: what came with a version is only added to it (counters by Quotas::Open). Call before anything else of the engine.
+// "schema_too_new" where a newer Signum wrote the store. An older store needs no other change here:
+// what came with a version is only added to it (counters by Quotas::Open). Call before anything
+// else of the engine.
 Result<void> EnsureSchema(Engine& engine);
 
 }  // namespace signum
