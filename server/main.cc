@@ -13,6 +13,7 @@
 #include "server/access_log.h"
 #include "server/config.h"
 #include "server/descriptors.h"
+#include "server/freed_memory.h"
 #include "server/gate.h"
 #include "server/http/server.h"
 #include "server/maintenance.h"
@@ -152,6 +153,7 @@ int AwaitStop(const sigset_t& signals, http::Server& server) {
 }
 
 Result<void> Run(const Config& config) {
+  LimitArenas();
   const sigset_t signals = BlockSignals();
   StartServerLog(config.log);
   const SystemClock clock;
@@ -170,6 +172,7 @@ Result<void> Run(const Config& config) {
   SIGNUM_ASSIGN(const auto server, StartServer(config, app, access_log));
   app.server = server.get();
   const Periodic sweeper(SweepInterval(config), [&app] { Sweep(app); });
+  const Periodic trimmer(std::chrono::minutes(1), ReturnFreedMemory);
   SIGNUM_TRY(Announce(config, *server));
 
   const int signal = AwaitStop(signals, *server);

@@ -71,6 +71,8 @@ Result<std::string> RunScrubJob(const MaintenanceContext& context, const JobReco
   SIGNUM_ASSIGN(auto keys, app.keys.PublicKeys());
   const ScrubContext scrubbed{app.engine, app.objects, app.catalog, app.accounts, std::move(keys)};
   SIGNUM_ASSIGN(ScrubReport report, ScrubStore(scrubbed, options, steps));
+  SIGNUM_ASSIGN(const auto off, app.quotas.Recount());
+  for (const std::string& line : off) report.problems.push_back("usage " + line + "; set right");
   const std::string repair_from = request.value("repair_from", "");
   const auto hold = app.objects.HoldCollection();
   if (!repair_from.empty() && !report.damaged.empty()) {

@@ -103,7 +103,7 @@ Result<VersionRecord> Catalog::CreateVersion(VersionRecord version) {
         next.created = impl_->clock.Now();
         if (next.parent == 0) next.parent = live.version;
         PutChanged(transaction, next.tenant, next.model, model);
-        transaction.Put(VersionKey(next.tenant, next.model, next.version), Encode(next));
+        SIGNUM_TRY(ChangeVersion(transaction, std::nullopt, next));
         transaction.Put(JobKey(next.tenant, next.job), Encode(NewJob(next, next.created)));
         return next;
       });

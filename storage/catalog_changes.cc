@@ -102,8 +102,8 @@ Result<bool> MoveOnReady(Transaction& transaction, Feed::Hold& hold, const Versi
 
 Result<void> Catalog::UpdateVersion(const VersionRecord& version, const JobRecord* job) {
   const auto updated = Transact<void>(impl_->engine, [&](Transaction& transaction) -> Result<void> {
-    SIGNUM_TRY(RequireUnfinished(transaction, version));
-    transaction.Put(VersionKey(version.tenant, version.model, version.version), Encode(version));
+    SIGNUM_ASSIGN(const VersionRecord stored, RequireUnfinished(transaction, version));
+    SIGNUM_TRY(ChangeVersion(transaction, stored, version));
     return job == nullptr ? Result<void>() : PutJob(transaction, *job, impl_->clock.Now());
   });
   if (updated.has_error()) return updated;
@@ -125,11 +125,11 @@ Result<void> Catalog::FinishVersion(VersionRecord version, JobRecord job) {
   const auto finished = [&] {
     Feed::Hold hold(impl_->feed);
     return Transact<bool>(impl_->engine, [&](Transaction& transaction) -> Result<bool> {
-      SIGNUM_TRY(RequireUnfinished(transaction, version));
+      SIGNUM_ASSIGN(const VersionRecord stored, RequireUnfinished(transaction, version));
       SIGNUM_ASSIGN(const ModelRecord model,
                     RequireModel(transaction, version.tenant, version.model));
       PutChanged(transaction, version.tenant, version.model, model);
-      transaction.Put(VersionKey(version.tenant, version.model, version.version), Encode(version));
+      SIGNUM_TRY(ChangeVersion(transaction, stored, version));
       SIGNUM_TRY(PutJob(transaction, job, now));
       return ready ? MoveOnReady(transaction, hold, version, now) : Result<bool>(false);
     });
@@ -153,20 +153,19 @@ Result<void> Catalog::DeleteVersion(std::string_view tenant, std::string_view mo
       MoveAlias(transaction, tenant, model, latest, newest, impl_->clock.Now());
     }
     PutChanged(transaction, tenant, model, record);
-    transaction.Delete(VersionKey(tenant, model, version));
-    return {};
+    return ChangeVersion(transaction, stored, std::nullopt);
   });
 }
 
 Result<void> Catalog::ForgetExact(std::string_view tenant, std::string_view model,
                                   uint64_t version) {
   return Transact<void>(impl_->engine, [&](Transaction& transaction) -> Result<void> {
-    SIGNUM_ASSIGN(VersionRecord stored, RequireVersion(transaction, tenant, model, version));
+    SIGNUM_ASSIGN(const VersionRecord stored, RequireVersion(transaction, tenant, model, version));
     if (!IsFinished(stored.state)) return VersionBusy(stored);
-    stored.exact_kept = false;
-    stored.exact_bytes = 0;
-    transaction.Put(VersionKey(tenant, model, version), Encode(stored));
-    return {};
+    VersionRecord without = stored;
+    without.exact_kept = false;
+    without.exact_bytes = 0;
+    return ChangeVersion(transaction, stored, without);
   });
 }
 

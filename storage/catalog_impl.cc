@@ -1,5 +1,7 @@
 #include "storage/catalog_impl.h"
 
+#include "storage/usage.h"
+
 namespace signum {
 
 Result<std::vector<std::string>> ListNames(const Engine& engine, const std::string& prefix,
@@ -44,6 +46,17 @@ void PutChanged(Transaction& transaction, std::string_view tenant, std::string_v
                 ModelRecord record) {
   ++record.changes;
   transaction.Put(ModelKey(tenant, model), Encode(record));
+}
+
+Result<void> ChangeVersion(Transaction& transaction, const std::optional<VersionRecord>& before,
+                           const std::optional<VersionRecord>& after) {
+  const VersionRecord& version = after ? *after : *before;
+  const std::string key = VersionKey(version.tenant, version.model, version.version);
+  if (after) transaction.Put(key, Encode(*after));
+  if (!after) transaction.Delete(key);
+  return CountChange(transaction, VersionUsageKey(version.tenant),
+                     before ? UsageOf(*before) : TenantUsage(),
+                     after ? UsageOf(*after) : TenantUsage());
 }
 
 Result<VersionRecord> RequireVersion(Transaction& transaction, std::string_view tenant,

@@ -97,6 +97,10 @@ Result<ModelRecord> RequireModel(Transaction& transaction, std::string_view tena
 // Counts a change of the model, so that it commits only alone.
 void PutChanged(Transaction& transaction, std::string_view tenant, std::string_view model,
                 ModelRecord record);
+// Writes a version in place of `before` (nullopt: it is new), or removes it (`after` is nullopt),
+// and counts that in the tenant's usage. Every change of a version's record goes through here.
+Result<void> ChangeVersion(Transaction& transaction, const std::optional<VersionRecord>& before,
+                           const std::optional<VersionRecord>& after);
 Result<VersionRecord> RequireVersion(Transaction& transaction, std::string_view tenant,
                                      std::string_view model, uint64_t version);
 // The index of jobs lies in another partition. An entry is written before its job and removed after

@@ -84,12 +84,11 @@ Result<JobRecord> Catalog::ChangeJob(std::string_view id, const JobChange& chang
     if (!job.system()) {
       SIGNUM_ASSIGN(version, RequireVersion(transaction, job.tenant, job.model, job.version));
     }
+    const VersionRecord before = version;
     SIGNUM_TRY(change(job, version));
     job.updated = impl_->clock.Now();
     transaction.Put(JobKey(job.tenant, job.id), Encode(job));
-    if (!job.system()) {
-      transaction.Put(VersionKey(job.tenant, job.model, job.version), Encode(version));
-    }
+    if (!job.system()) SIGNUM_TRY(ChangeVersion(transaction, before, version));
     return job;
   });
 }

@@ -27,14 +27,8 @@ std::string QuotaKey(std::string_view tenant) {
   return std::string(kQuotaPrefix) + std::string(tenant);
 }
 
-void Count(const VersionRecord& version, TenantUsage& usage) {
-  const bool open =
-      version.state == VersionState::kQueued || version.state == VersionState::kRunning;
-  ++usage.versions;
-  if (open) ++usage.jobs;
-  if (open || version.exact_kept) usage.bytes += version.upload_bytes;
-  usage.bytes += version.delta_bytes;
-}
+constexpr std::string_view kCountsKey = "g/schema/counts";
+constexpr int kRecountTries = 10;
 
 bool Fits(uint64_t used, uint64_t more, const std::optional<uint64_t>& most) {
   return more == 0 || !most || (more <= *most && used <= *most - more);
@@ -47,12 +41,21 @@ std::string Over(std::string_view tenant, uint64_t used, uint64_t more, uint64_t
          std::to_string(more) + " more";
 }
 
+std::string Difference(const TenantUsage& was, const TenantUsage& is) {
+  const auto text = [](const TenantUsage& usage) {
+    return std::to_string(usage.bytes) + " bytes, " + std::to_string(usage.versions) +
+           " versions, " + std::to_string(usage.jobs) + " jobs";
+  };
+  return "was counted as " + text(was) + ", is " + text(is);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Quotas>> Quotas::Open(Engine& engine, const Catalog& catalog,
                                              const Uploads& uploads, const Quota& defaults) {
   std::unique_ptr<Quotas> quotas(new Quotas(engine, catalog, uploads, defaults));
   SIGNUM_TRY(quotas->Load());
+  SIGNUM_TRY(quotas->CountMissing());
   return quotas;
 }
 
@@ -64,6 +67,79 @@ Result<void> Quotas::Load() {
   }
   return {};
 }
+
+// ---- counting anew
+
+namespace {
+
+// Sets the counter to what `count` finds. Every change of what it counts changes it too, so one
+// that is the same after the scan as before belongs to what was scanned. Returns what was off. One
+// that changes during every scan is left for another time.
+Result<std::string> RecountOne(Engine& engine, const std::string& key,
+                               const std::function<Result<TenantUsage>()>& count) {
+  for (int attempt = 0; attempt < kRecountTries; ++attempt) {
+    SIGNUM_ASSIGN(const auto stored, engine.Get(key));
+    UsageCounter counter;
+    if (stored) {
+      SIGNUM_ASSIGN(counter, DecodeUsage(*stored, key));
+    }
+    SIGNUM_ASSIGN(const TenantUsage found, count());
+    const TenantUsage was = std::exchange(counter.sum, found);
+    if (was == found) return std::string();
+    ++counter.changes;
+    Batch batch;
+    batch.Require(key, stored);
+    batch.Put(key, EncodeUsage(counter));
+    const Result<void> committed = engine.Commit(batch);
+    if (!committed.has_error()) return key + ": " + Difference(was, found);
+    if (committed.error().code != Errc::kPrecondition) return committed.error();
+  }
+  return std::string();
+}
+
+}  // namespace
+
+Result<TenantUsage> Quotas::CountVersions(std::string_view tenant) const {
+  TenantUsage usage;
+  SIGNUM_ASSIGN(const auto models, catalog_.ListModels(tenant, {}, SIZE_MAX));
+  for (const std::string& model : models) {
+    SIGNUM_TRY(ForEachVersionOf(catalog_, std::string(tenant), model,
+                                [&](const VersionRecord& version) -> Result<void> {
+                                  usage += signum::UsageOf(version);
+                                  return {};
+                                }));
+  }
+  return usage;
+}
+
+Result<std::vector<std::string>> Quotas::Recount() {
+  std::vector<std::string> off;
+  SIGNUM_ASSIGN(auto tenants, catalog_.ListTenants({}, SIZE_MAX));
+  for (const std::string& tenant : tenants) {
+    SIGNUM_ASSIGN(std::string versions, RecountOne(engine_, VersionUsageKey(tenant),
+                                                   [&] { return CountVersions(tenant); }));
+    if (!versions.empty()) off.push_back(std::move(versions));
+  }
+  SIGNUM_ASSIGN(const auto owners, uploads_.ListTenants());
+  for (const std::string& tenant : owners) {
+    SIGNUM_ASSIGN(std::string staged, RecountOne(engine_, UploadUsageKey(tenant),
+                                                 [&] { return uploads_.CountAnew(tenant); }));
+    if (!staged.empty()) off.push_back(std::move(staged));
+  }
+  return off;
+}
+
+// The mark says that this store counts: written once, after all there was has been counted.
+Result<void> Quotas::CountMissing() {
+  SIGNUM_ASSIGN(const auto counts, engine_.Get(kCountsKey));
+  if (counts) return {};
+  SIGNUM_TRY(Recount());
+  Batch batch;
+  batch.Put(std::string(kCountsKey), "{}");
+  return engine_.Commit(batch);
+}
+
+// ---- quotas
 
 Quota Quotas::Get(std::string_view tenant) const {
   const std::shared_lock lock(mutex_);
@@ -94,16 +170,9 @@ Result<void> Quotas::Put(std::string_view tenant, const Quota& quota) {
 // Versions first: an upload goes from a version that ends to the staged ones, and is then counted
 // twice for a moment, never not at all.
 Result<TenantUsage> Quotas::UsageOf(std::string_view tenant) const {
-  TenantUsage usage;
-  SIGNUM_ASSIGN(const auto models, catalog_.ListModels(tenant, {}, SIZE_MAX));
-  for (const std::string& model : models) {
-    SIGNUM_TRY(ForEachVersionOf(catalog_, std::string(tenant), model,
-                                [&](const VersionRecord& version) -> Result<void> {
-                                  Count(version, usage);
-                                  return {};
-                                }));
-  }
+  SIGNUM_ASSIGN(const UsageCounter versions, ReadUsage(engine_, VersionUsageKey(tenant)));
   SIGNUM_ASSIGN(const uint64_t staged, uploads_.StagedBytes(tenant));
+  TenantUsage usage = versions.sum;
   usage.bytes += staged;
   return usage;
 }

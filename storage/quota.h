@@ -9,10 +9,12 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "storage/catalog.h"
 #include "storage/engine.h"
 #include "storage/uploads.h"
+#include "storage/usage.h"
 
 namespace signum {
 
@@ -25,19 +27,11 @@ struct Quota {
   friend bool operator==(const Quota&, const Quota&) = default;
 };
 
-// What a tenant holds. Bytes are logical, as they were uploaded and would be downloaded, whatever
-// deduplication and encoding save: of an upload all that was declared; of a version its upload
-// while its job is open or the exact tier keeps it, and its delta once that is sealed.
-struct TenantUsage {
-  uint64_t bytes = 0;
-  uint64_t versions = 0;  // all there are, in whatever state
-  uint64_t jobs = 0;      // queued and running
-};
-
-// The quotas of tenants, and admission within them. Usage is counted from the records themselves,
-// so nothing can drift. Thread-safe; looking a quota up reads memory alone.
+// The quotas of tenants, and admission within them, by the counters of usage.h. Thread-safe;
+// looking a quota up reads memory alone, and usage two keys, however much there is.
 class Quotas {
  public:
+  // Counts what a store that is older than the counters holds.
   static Result<std::unique_ptr<Quotas>> Open(Engine& engine, const Catalog& catalog,
                                               const Uploads& uploads, const Quota& defaults);
 
@@ -47,6 +41,9 @@ class Quotas {
   Result<void> Put(std::string_view tenant, const Quota& quota);
 
   Result<TenantUsage> UsageOf(std::string_view tenant) const;
+  // Counts all anew from the records, beside whatever changes them, and sets right what is off.
+  // Returns what was, a line each.
+  Result<std::vector<std::string>> Recount();
 
   // Whoever holds it is alone in changing what is counted for this tenant (or its settings).
   using Hold = std::unique_lock<std::mutex>;
@@ -60,6 +57,8 @@ class Quotas {
   Quotas(Engine& engine, const Catalog& catalog, const Uploads& uploads, const Quota& defaults)
       : engine_(engine), catalog_(catalog), uploads_(uploads), defaults_(defaults) {}
   Result<void> Load();
+  Result<TenantUsage> CountVersions(std::string_view tenant) const;
+  Result<void> CountMissing();
 
   Engine& engine_;
   const Catalog& catalog_;

@@ -39,6 +39,8 @@ class StagedUploads final : public Uploads {
   Result<size_t> Sweep() override;
   Result<size_t> Count() const override;
   Result<uint64_t> StagedBytes(std::string_view tenant) const override;
+  Result<std::vector<std::string>> ListTenants() const override;
+  Result<TenantUsage> CountAnew(std::string_view tenant) const override;
   Result<DiskSpace> Space() const override;
   Result<void> CheckSpace(uint64_t bytes) const override;
 

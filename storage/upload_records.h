@@ -21,8 +21,9 @@ struct UploadProgress {
 };
 
 inline constexpr std::string_view kUploadPrefix = "g/upload/";
-std::string UploadKey(std::string_view id);                   // g/upload/<id>
-std::string UploadFileKey(std::string_view id, size_t file);  // g/upload/<id>/<file>
+inline constexpr std::string_view kUploadUsagePrefix = "g/upload/~";  // after all ids
+std::string UploadKey(std::string_view id);                           // g/upload/<id>
+std::string UploadFileKey(std::string_view id, size_t file);          // g/upload/<id>/<file>
 // The range of all keys of an upload, its own first, is [UploadKey(id), UploadEnd(id)).
 std::string UploadEnd(std::string_view id);
 

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <utility>
 
 #include "storage/staged_writer.h"
 #include "storage/transaction.h"
+#include "storage/usage.h"
 
 namespace signum {
 
@@ -63,7 +65,7 @@ Result<Upload> StagedUploads::Create(std::string_view owner, std::string_view te
   record.upload.created = clock_.Now();
   record.upload.expires = record.upload.created + limits_.expire_after_micros;
   record.upload.files = std::move(files);
-  Batch batch;
+  std::vector<std::pair<std::string, std::string>> complete;  // records of empty files
   uint64_t total = 0;
   for (size_t i = 0; i < record.upload.files.size(); ++i) {
     UploadFile& file = record.upload.files[i];
@@ -73,11 +75,14 @@ Result<Upload> StagedUploads::Create(std::string_view owner, std::string_view te
     if (file.size != 0) continue;
     file.digest = EmptyDigest();  // complete as it is
     if (file.expected && *file.expected != *file.digest) return DigestMismatch(file, *file.digest);
-    batch.Put(UploadFileKey(record.upload.id, i), EncodeProgress({0, file.digest}));
+    complete.emplace_back(UploadFileKey(record.upload.id, i), EncodeProgress({0, file.digest}));
   }
   SIGNUM_TRY(CheckSpace(total));
-  batch.Put(UploadKey(record.upload.id), EncodeUpload(record));
-  SIGNUM_TRY(engine_.Commit(batch));
+  SIGNUM_TRY(Transact<void>(engine_, [&](Transaction& transaction) -> Result<void> {
+    for (const auto& [key, value] : complete) transaction.Put(key, value);
+    transaction.Put(UploadKey(record.upload.id), EncodeUpload(record));
+    return CountChange(transaction, UploadUsageKey(tenant), {}, UsageOf(record.upload));
+  }));
   return std::move(record.upload);
 }
 
@@ -257,9 +262,11 @@ Result<void> StagedUploads::ChangeRecord(std::string_view id,
     SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
     if (!stored) return UnknownUpload(id);
     SIGNUM_ASSIGN(UploadRecord record, DecodeUpload(*stored, key));
+    const TenantUsage before = UsageOf(record.upload);
     SIGNUM_TRY(change(record.upload));
     transaction.Put(key, EncodeUpload(record));
-    return {};
+    return CountChange(transaction, UploadUsageKey(record.upload.tenant), before,
+                       UsageOf(record.upload));
   });
 }
 
@@ -267,11 +274,16 @@ Result<void> StagedUploads::ChangeRecord(std::string_view id,
 // happens here.
 Result<void> StagedUploads::Remove(std::string_view id) {
   if (!IsId(id)) return UnknownUpload(id);
-  SIGNUM_ASSIGN(const auto found, engine_.Scan(UploadKey(id), UploadEnd(id), SIZE_MAX));
-  if (found.empty() || found.front().key != UploadKey(id)) return UnknownUpload(id);
-  Batch batch;
-  for (const KeyValue& item : found) batch.Delete(item.key);
-  SIGNUM_TRY(engine_.Commit(batch));
+  SIGNUM_TRY(Transact<void>(engine_, [&](Transaction& transaction) -> Result<void> {
+    const std::string key = UploadKey(id);
+    SIGNUM_ASSIGN(const auto stored, transaction.Get(key));
+    if (!stored) return UnknownUpload(id);
+    SIGNUM_ASSIGN(const UploadRecord record, DecodeUpload(*stored, key));
+    SIGNUM_ASSIGN(const auto found, engine_.Scan(key, UploadEnd(id), SIZE_MAX));
+    for (const KeyValue& item : found) transaction.Delete(item.key);
+    return CountChange(transaction, UploadUsageKey(record.upload.tenant), UsageOf(record.upload),
+                       {});
+  }));
   {
     std::lock_guard lock(mutex_);
     const FileId first(id, 0);
@@ -305,8 +317,7 @@ Result<std::vector<std::string>> StagedUploads::ListPinned() const {
 Result<std::vector<UploadRecord>> StagedUploads::List(const Wanted& wanted) const {
   std::vector<UploadRecord> found;
   std::string begin(kUploadPrefix);
-  std::string end = begin;
-  ++end.back();
+  const std::string end(kUploadUsagePrefix);
   for (;;) {
     SIGNUM_ASSIGN(const auto next, engine_.Scan(begin, end, 1));
     if (next.empty()) return found;
@@ -344,15 +355,28 @@ Result<void> StagedUploads::SweepFolders() const {
 }
 
 Result<uint64_t> StagedUploads::StagedBytes(std::string_view tenant) const {
-  SIGNUM_ASSIGN(const auto staged, List([&](const UploadRecord& record) {
-                  const Upload& upload = record.upload;
-                  return upload.tenant == tenant && !upload.pinned && !Expired(record);
-                }));
-  uint64_t bytes = 0;
-  for (const UploadRecord& record : staged) {
-    for (const UploadFile& file : record.upload.files) bytes += file.size;
-  }
-  return bytes;
+  SIGNUM_ASSIGN(const UsageCounter counter, ReadUsage(engine_, UploadUsageKey(tenant)));
+  return counter.sum.bytes;
+}
+
+Result<std::vector<std::string>> StagedUploads::ListTenants() const {
+  std::set<std::string> tenants;
+  const std::string counters(kUploadUsagePrefix);
+  SIGNUM_ASSIGN(const auto counted, engine_.Scan(counters, counters + '\x7f', SIZE_MAX));
+  for (const KeyValue& item : counted) tenants.insert(item.key.substr(counters.size()));
+  SIGNUM_TRY(List([&](const UploadRecord& record) {
+    tenants.insert(record.upload.tenant);
+    return false;
+  }));
+  return std::vector<std::string>(tenants.begin(), tenants.end());
+}
+
+Result<TenantUsage> StagedUploads::CountAnew(std::string_view tenant) const {
+  SIGNUM_ASSIGN(const auto uploads,
+                List([&](const UploadRecord& record) { return record.upload.tenant == tenant; }));
+  TenantUsage usage;
+  for (const UploadRecord& record : uploads) usage += UsageOf(record.upload);
+  return usage;
 }
 
 Result<size_t> StagedUploads::Count() const {

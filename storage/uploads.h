@@ -21,6 +21,8 @@ struct UploadFile {
   std::optional<Digest> digest;    // once complete
 };
 
+struct TenantUsage;  // usage.h
+
 struct Upload {
   std::string id;
   std::string owner;   // principal that created it
@@ -92,8 +94,12 @@ class Uploads {
   // How many there are on the disk, those that the next sweep removes included.
   virtual Result<size_t> Count() const = 0;
   // Declared bytes of a tenant's uploads, written or not, but for those that a version is being
-  // made from (they are that version's) and those that expired.
+  // made from: they are that version's. Reads one key.
   virtual Result<uint64_t> StagedBytes(std::string_view tenant) const = 0;
+  // Who has uploads, or had: an empty name are the admins.
+  virtual Result<std::vector<std::string>> ListTenants() const = 0;
+  // The same as StagedBytes, from the records themselves.
+  virtual Result<TenantUsage> CountAnew(std::string_view tenant) const = 0;
 
   virtual Result<DiskSpace> Space() const = 0;
   // kExhausted "disk_full" where writing `bytes` more would leave less than is kept free.

@@ -186,40 +186,42 @@ class Server:
 
 
 def undisturbed(folder):
-    """Seconds that the whole run takes when nobody kills the server, and its digests."""
+    """Seconds that the whole run takes when nobody kills the server, its digests, and what the base costs."""
     server, noted = Server(folder), Acknowledged()
     publisher = Publisher(server, noted)
     begin = time.monotonic()
     publisher.run()
     took = time.monotonic() - begin
+    sizes = None if publisher.failure else Api(server.url, server.token).json("/v1/bases/base")["sizes"]
     server.program.kill()
     assert publisher.failure is None, publisher.failure
-    return took, noted.versions
+    return took, noted.versions, sizes
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
 def test_nothing_acknowledged_is_lost(tmp_path):
     print(f"SIGNUM_SEED={SEED} SIGNUM_KILLS={KILLS}")
     chance = random.Random(SEED)
-    took, expected = undisturbed(tmp_path / "undisturbed")
+    took, expected, sizes = undisturbed(tmp_path / "undisturbed")
     kills, rounds = 0, 0
     while kills < KILLS:
         rounds += 1
-        kills += one_run(tmp_path / f"run{rounds}", chance, took, expected, min(KILLS - kills, MOST_OF_A_RUN))
+        kills += one_run(tmp_path / f"run{rounds}", chance, took, (expected, sizes), min(KILLS - kills, MOST_OF_A_RUN))
     print(f"{kills} kills in {rounds} runs of {took:.1f} s each when undisturbed")
 
 
-def one_run(folder, chance, took, expected, most):
+def one_run(folder, chance, took, undisturbed_run, most):
     """A run of the demo with kills at random moments of it; how many."""
     server = Server(folder)
     try:
-        return disturb(server, chance, took, expected, most)
+        return disturb(server, chance, took, undisturbed_run, most)
     finally:
         if server.program.running():
             server.program.kill()
 
 
-def disturb(server, chance, took, expected, most):
+def disturb(server, chance, took, undisturbed_run, most):
+    expected, sizes = undisturbed_run
     noted = Acknowledged()
     publisher = Publisher(server, noted)
     publisher.start()
@@ -238,6 +240,7 @@ def disturb(server, chance, took, expected, most):
     noted.check(Api(server.url, server.token))
     assert noted.versions == expected  # the same numbers and bytes as without any kill
     nothing_unacknowledged(Api(server.url, server.token), noted)
+    all_is_counted(Api(server.url, server.token), sizes)
     assert server.program.stop() == 0
     return kills
 
@@ -249,3 +252,10 @@ def nothing_unacknowledged(admin, noted):
         assert listed == {number for other, number in noted.versions if other == model}
     wait_until(lambda: all(j["state"] in ("done", "failed", "cancelled") for j in admin.json("/v1/jobs")["jobs"]),
                "jobs to end")
+
+
+def all_is_counted(admin, sizes):
+    """What the kills left is nobody's loss: the base costs what it does without them, every counter is right."""
+    assert admin.json("/v1/bases/base")["sizes"] == sizes
+    scrub = admin.wait_job(admin.post("/v1/admin/scrub", {}, 202).json()["job"])
+    assert scrub["state"] == "done" and scrub["result"]["clean"], scrub

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "tests/storage/store/counting_engine.h"
 #include "tests/storage/store/store_support.h"
 
 namespace signum {
@@ -111,7 +112,9 @@ TEST_F(QuotaTest, AnUploadInUseIsItsVersions) {
   EXPECT_EQ(*uploads_->StagedBytes("acme"), 500);
   EXPECT_EQ(*uploads_->StagedBytes("globex"), 0);
   clock_.Advance(std::chrono::hours(25));
-  EXPECT_EQ(*uploads_->StagedBytes("acme"), 0) << "expired";
+  EXPECT_EQ(*uploads_->StagedBytes("acme"), 500) << "expired, but still on the disk";
+  ASSERT_THAT(uploads_->Sweep(), Ok());
+  EXPECT_EQ(*uploads_->StagedBytes("acme"), 0);
 }
 
 TEST_F(QuotaTest, AdmitsUpToTheLimitAndNotBeyond) {
@@ -147,6 +150,91 @@ TEST_F(QuotaTest, ParallelVersionsCannotPassItTogether) {
   }
   for (std::thread& thread : threads) thread.join();
   ExpectUsage(20, 20, 20);
+}
+
+// A job that ends, a deletion, an upload that is let go: all at once, and nothing is off.
+TEST_F(QuotaTest, CountersKeepUpWithChangesAtTheSameTime) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, model = "m" + std::to_string(i)] {
+      for (uint64_t round = 1; round <= 15; ++round) {
+        Queue(model, round);
+        auto job = *catalog_.ClaimJob();
+        if (job) {
+          auto version = *catalog_.GetVersion(job->tenant, job->model, job->version);
+          version.state = round % 2 == 0 ? VersionState::kReady : VersionState::kFailed;
+          version.exact_kept = round % 2 == 0;
+          version.delta_bytes = 7;
+          job->state = JobState::kDone;
+          EXPECT_THAT(catalog_.FinishVersion(version, *job), Ok());
+        }
+        const std::string upload = Stage(round);
+        EXPECT_EQ(uploads_->Remove(upload).has_value(), true);
+        if (round % 3 == 0) (void)catalog_.DeleteVersion("acme", model, round - 1);
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    for (int i = 0; i < 50; ++i) EXPECT_THAT(*quotas_->Recount(), ::testing::IsEmpty());
+  });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(*quotas_->Recount(), ::testing::IsEmpty());
+  EXPECT_GT(quotas_->UsageOf("acme")->versions, 30u);
+}
+
+TEST_F(QuotaTest, AddingAVersionReadsAsMuchAmongThousandsAsAlone) {
+  CountingEngine counting(*engine_);
+  Catalog catalog(counting, clock_);
+  auto uploads = *Uploads::Open(counting, clock_, engine_.directory() / "uploads", {});
+  auto quotas =
+      *Quotas::Open(counting, catalog, *uploads, {1ull << 60, 1ull << 40, 1ull << 40, {}, {}});
+  const auto publish = [&] {
+    const size_t before = counting.keys_read();
+    EXPECT_THAT(quotas->Admit("acme", {10, 0, 0}), Ok());
+    EXPECT_THAT(uploads->Create("token:1", "acme", {{"a", 10, {}, {}, {}}}), Ok());
+    EXPECT_THAT(quotas->Admit("acme", {10, 1, 1}), Ok());
+    VersionRecord version;
+    version.tenant = "acme";
+    version.model = "chat";
+    version.upload_bytes = 10;
+    EXPECT_THAT(catalog.CreateVersion(version), Ok());
+    return counting.keys_read() - before;
+  };
+  publish();  // the tenant's first makes the tenant
+  const size_t alone = publish();
+  for (int i = 0; i < 3000; ++i) publish();
+  EXPECT_EQ(publish(), alone);
+  EXPECT_LT(alone, 20u);
+  EXPECT_EQ(quotas->UsageOf("acme")->versions, 3003u);
+}
+
+TEST_F(QuotaTest, AnOlderStoreIsCountedAtItsFirstStart) {
+  Queue("chat", 1000);
+  Stage(300);
+  for (const auto* key : {"t/acme/usage", "g/upload/~acme", "g/schema/counts"}) {
+    Batch batch;
+    batch.Delete(key);
+    ASSERT_THAT(engine_->Commit(batch), Ok());
+  }
+  ExpectUsage(0, 0, 0);
+  Start({});
+  ExpectUsage(1300, 1, 1);
+}
+
+TEST_F(QuotaTest, RecountingSetsRightWhatIsOff) {
+  Queue("chat", 1000);
+  Stage(300);
+  ASSERT_THAT(PutKey(*engine_, "t/acme/usage", R"({"_v":1,"bytes":7,"versions":0,"jobs":9})"),
+              Ok());
+  ASSERT_THAT(PutKey(*engine_, "g/upload/~acme", R"({"_v":1,"bytes":1})"), Ok());
+  const auto off = quotas_->Recount();
+  ASSERT_THAT(off, Ok());
+  EXPECT_THAT(*off, ::testing::ElementsAre(
+                        "t/acme/usage: was counted as 7 bytes, 0 versions, 9 jobs, is 1000 "
+                        "bytes, 1 versions, 1 jobs",
+                        ::testing::HasSubstr("g/upload/~acme: was counted as 1 bytes")));
+  ExpectUsage(1300, 1, 1);
+  EXPECT_THAT(*quotas_->Recount(), ::testing::IsEmpty());
 }
 
 }  // namespace

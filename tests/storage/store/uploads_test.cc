@@ -236,7 +236,7 @@ TEST_F(UploadsTest, AbandonedOnesExpireAndFreeTheDisk) {
   EXPECT_THAT(uploads_->Get(id), FailsWith(Errc::kNotFound, "unknown_upload", id));
   EXPECT_EQ(*uploads_->Sweep(), 1);
   EXPECT_TRUE(fs::is_empty(Directory()));
-  EXPECT_THAT(*engine_->Scan("g/upload/", "g/upload0", 10), IsEmpty());
+  EXPECT_THAT(*engine_->Scan("g/upload/", "g/upload/~", 10), IsEmpty());
 }
 
 TEST_F(UploadsTest, WritingKeepsAnUploadAlive) {
@@ -318,7 +318,7 @@ TEST_F(UploadsTest, AWriterOfARemovedUploadIsTold) {
   ASSERT_THAT(writer->Append(AsBytes("12345")), Ok());
   ASSERT_THAT(uploads_->Remove(id), Ok());
   EXPECT_THAT(writer->Commit(), FailsWith(Errc::kNotFound, "unknown_upload", id));
-  EXPECT_THAT(*engine_->Scan("g/upload/", "g/upload0", 10), IsEmpty());
+  EXPECT_THAT(*engine_->Scan("g/upload/", "g/upload/~", 10), IsEmpty());
 }
 
 TEST_F(UploadsTest, SaysWhenAStagedFileLostBytes) {
