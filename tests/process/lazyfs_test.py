@@ -91,7 +91,7 @@ def test_it_forgets_what_was_not_synced(tmp_path):
 def test_nothing_acknowledged_is_lost_with_the_power(tmp_path):
     print(f"SIGNUM_SEED={SEED} SIGNUM_KILLS={KILLS}")
     chance = random.Random(SEED)
-    took, expected = undisturbed(tmp_path / "undisturbed")
+    took, *expected = undisturbed(tmp_path / "undisturbed")
     kills, rounds = 0, 0
     while kills < KILLS:
         rounds += 1
