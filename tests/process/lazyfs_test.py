@@ -40,7 +40,8 @@ class LazyFs:
             path.mkdir(parents=True)
         # A path with "-o" in it, as pytest's own have, is not taken for the configuration's: a relative one.
         (folder / "lazyfs.toml").write_text(CONFIG.format(folder=folder))
-        command = [LAZYFS, self.mount, "--config-path", "lazyfs.toml", "-o", "allow_other", "-o", "modules=subdir", "-o", f"subdir={below}", "-f"]
+        command = [LAZYFS, self.mount, "--config-path", "lazyfs.toml", "-o", "allow_other", "-o", "modules=subdir", "-o", f"subdir={below}", "-f",
+                   "-s"]  # one thread: with several, what it reads back is not always what was written, without any fault
         with open(folder / "lazyfs.out", "wb") as log:
             self.process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=subprocess.STDOUT, cwd=folder)
         wait_until(lambda: os.path.ismount(self.mount) or self.process.poll() is not None, "the mount")
