@@ -1,6 +1,5 @@
 #include "gpu/tokenizer/added_tokens.h"
 
-#include <algorithm>
 #include <vector>
 
 #include "gpu/tokenizer/json_fields.h"
@@ -33,28 +32,29 @@ Result<void> AddedTokens::Add(const json& entry) {
   return {};
 }
 
-// One alternative a token, the longest first: the first that fits is the longest.
 Result<std::optional<Pattern>> AddedTokens::PatternOf(bool specials) const {
-  std::vector<std::string_view> texts;
+  std::vector<std::string> texts;
   for (const auto& [content, token] : tokens_) {
     if (specials || !token.special) texts.push_back(content);
   }
   if (texts.empty()) return std::optional<Pattern>();
-  std::ranges::sort(texts, [](std::string_view a, std::string_view b) {
-    return a.size() != b.size() ? a.size() > b.size() : a < b;
-  });
-  std::string regex;
-  for (const std::string_view text : texts) {
-    if (!regex.empty()) regex += '|';
-    regex += Pattern::Quoted(text);
-  }
-  SIGNUM_ASSIGN(Pattern pattern, Pattern::Compile(regex));
+  SIGNUM_ASSIGN(Pattern pattern, Pattern::AnyOf(std::move(texts)));
   return std::optional<Pattern>(std::move(pattern));
 }
 
 const AddedTokens::Token* AddedTokens::Find(std::string_view content) const {
   const auto at = tokens_.find(std::string(content));
   return at == tokens_.end() ? nullptr : &at->second;
+}
+
+std::vector<ControlToken> AddedTokens::FindAll(std::string_view all) const {
+  std::vector<ControlToken> out;
+  if (!any_) return out;
+  any_->Split(all, [&](std::string_view part, bool matched) {
+    const auto begin = static_cast<size_t>(part.data() - all.data());
+    if (matched) out.push_back({begin, begin + part.size(), Find(part)->id});
+  });
+  return out;
 }
 
 void AddedTokens::Split(std::string_view all, Controls controls,

@@ -27,6 +27,9 @@ class AddedTokens {
   const std::unordered_map<std::string, Token>& tokens() const { return tokens_; }
   const Token* Find(std::string_view content) const;
 
+  // All of them in a text, special or not.
+  std::vector<ControlToken> FindAll(std::string_view all) const;
+
   // Calls `text` for what lies between tokens and `token` for each of them, in order. The longest
   // of those that begin at one place counts.
   void Split(std::string_view all, Controls controls,

@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -86,6 +87,19 @@ std::string Pattern::Quoted(std::string_view text) {
     out += c;
   }
   return out;
+}
+
+// One alternative a text, the longest first: the first that fits is the longest.
+Result<Pattern> Pattern::AnyOf(std::vector<std::string> texts) {
+  std::ranges::sort(texts, [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  std::string regex;
+  for (const std::string& text : texts) {
+    if (!regex.empty()) regex += '|';
+    regex += Quoted(text);
+  }
+  return Compile(regex);
 }
 
 void Pattern::Split(std::string_view text,

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "storage/base/result.h"
 
@@ -18,6 +19,8 @@ class Pattern {
   static Result<Pattern> Compile(std::string_view regex);
   // A regex for just this text.
   static std::string Quoted(std::string_view text);
+  // Any of these texts, the longest of those that begin at one place.
+  static Result<Pattern> AnyOf(std::vector<std::string> texts);
 
   // Calls `part` for all of `text` (which is UTF-8) in order: what matches, and what lies between.
   void Split(std::string_view text,

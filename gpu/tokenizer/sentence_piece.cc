@@ -3,13 +3,20 @@
 #include <sentencepiece_processor.h>
 
 #include <charconv>
+#include <mutex>
+#include <optional>
 
+#include "gpu/tokenizer/pattern.h"
 #include "storage/base/name.h"
 
 namespace signum {
 namespace {
 
 constexpr std::string_view kBoundary = "\xe2\x96\x81";  // U+2581, SentencePiece's blank
+
+// A model's protobuf goes on with it: what comes later counts, so this sets add_dummy_prefix of
+// normalizer_spec to false (fields 3 and 3 of sentencepiece_model.proto).
+constexpr std::string_view kNoDummyPrefix("\x1a\x02\x18\x00", 4);
 
 std::string WithBlanks(std::string_view piece) {
   std::string out;
@@ -32,15 +39,43 @@ class SentencePiece final : public Tokenizer {
  public:
   Result<void> Load(std::string_view model) {
     const auto loaded = processor_.LoadFromSerializedProto({model.data(), model.size()});
-    if (loaded.ok()) return {};
-    return Fail(Errc::kUnusable, "bad_tokenizer",
-                "tokenizer.model is not a SentencePiece model: " + Printable(loaded.message()));
+    if (!loaded.ok()) {
+      return Fail(Errc::kUnusable, "bad_tokenizer",
+                  "tokenizer.model is not a SentencePiece model: " + Printable(loaded.message()));
+    }
+    std::vector<std::string> controls;
+    for (int id = 0; id < processor_.GetPieceSize(); ++id) {
+      if (processor_.IsControl(id)) controls.push_back(processor_.IdToPiece(id));
+    }
+    if (controls.empty()) return {};
+    SIGNUM_ASSIGN(controls_, Pattern::AnyOf(std::move(controls)));
+    return {};
   }
 
   std::vector<int32_t> Encode(std::string_view text, Controls /*controls*/) const override {
     std::vector<int32_t> ids;
     (void)processor_.Encode({text.data(), text.size()}, &ids);
     return ids;
+  }
+
+  std::vector<int32_t> EncodeRest(std::string_view text) const override {
+    std::call_once(rest_once_, [&] {
+      (void)rest_.LoadFromSerializedProto(
+          std::string(processor_.serialized_model_proto()).append(kNoDummyPrefix));
+    });
+    std::vector<int32_t> ids;
+    (void)rest_.Encode({text.data(), text.size()}, &ids);
+    return ids;
+  }
+
+  std::vector<ControlToken> FindControls(std::string_view text) const override {
+    std::vector<ControlToken> out;
+    if (!controls_) return out;
+    controls_->Split(text, [&](std::string_view part, bool matched) {
+      const auto begin = static_cast<size_t>(part.data() - text.data());
+      if (matched) out.push_back({begin, begin + part.size(), Find(part)});
+    });
+    return out;
   }
 
   std::string Piece(int32_t token) const override {
@@ -64,6 +99,10 @@ class SentencePiece final : public Tokenizer {
 
  private:
   sentencepiece::SentencePieceProcessor processor_;
+  std::optional<Pattern> controls_;  // any of the control pieces
+  // For EncodeRest, made when it is first asked for.
+  mutable std::once_flag rest_once_;
+  mutable sentencepiece::SentencePieceProcessor rest_;
 };
 
 }  // namespace

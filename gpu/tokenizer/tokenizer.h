@@ -17,6 +17,12 @@ enum class Controls {
   kTokens,  // that token: a prompt written out by hand
 };
 
+// A control token written out in a text: its bytes, and its id.
+struct ControlToken {
+  size_t begin = 0, end = 0;
+  int32_t id = -1;
+};
+
 // Text to token ids and back, as a checkpoint's own files say. Thread-safe.
 class Tokenizer {
  public:
@@ -36,6 +42,13 @@ class Tokenizer {
   // control tokens.)
   virtual std::vector<int32_t> Encode(std::string_view text,
                                       Controls controls = Controls::kText) const = 0;
+  // The same of text that goes on where another has ended: without the blank that SentencePiece
+  // puts before a text's first word.
+  virtual std::vector<int32_t> EncodeRest(std::string_view text) const = 0;
+  // The tokens that Encode would take for tokens under kTokens, in order: SentencePiece's control
+  // pieces, or the added tokens of a tokenizer.json. What lies between them can be encoded by
+  // itself.
+  virtual std::vector<ControlToken> FindControls(std::string_view text) const = 0;
   // The piece of a token as bytes of text: what it adds where it is not the first of a text (a
   // word's boundary is a blank). A byte-fallback piece is its one byte; control pieces, and ids
   // without a piece, are empty. So the pieces of a text, one after another, are the text (after the

@@ -77,6 +77,14 @@ class ByteLevelBpe final : public Tokenizer {
     return ids;
   }
 
+  std::vector<int32_t> EncodeRest(std::string_view text) const override {
+    return Encode(text, Controls::kText);
+  }
+
+  std::vector<ControlToken> FindControls(std::string_view text) const override {
+    return added_.FindAll(text);
+  }
+
   std::string Piece(int32_t token) const override {
     if (token < 0 || static_cast<size_t>(token) >= pieces_.size()) return "";
     return pieces_[static_cast<size_t>(token)];

@@ -371,14 +371,37 @@ def test_chat_needs_a_template(api):
     assert error["code"] == "no_chat_template"
 
 
-def test_chat_is_the_template_written_out(served, api):
+def publish_with(served, model, more, **config):
+    """kjv with other settings of its tokenizer, and more files."""
     files = {path: file.read_bytes() for path, file in files_of(FAMILY / "kjv").items()}
-    config = json.loads(files["tokenizer_config.json"])
-    config["chat_template"] = "{{ bos_token }}{% for m in messages %}[INST] {{ m.content }} [/INST]{% endfor %}"
-    files["tokenizer_config.json"] = json.dumps(config).encode()
-    upload = served.admin.upload(files)
-    created = served.admin.create_version("kjv/chat", upload, "base")
-    served.admin.wait_version("kjv/chat", created["version"])
+    settings = json.loads(files["tokenizer_config.json"]) | config
+    upload = served.admin.upload(files | more | {"tokenizer_config.json": json.dumps(settings).encode()})
+    created = served.admin.create_version(model, upload, "base")
+    served.admin.wait_version(model, created["version"])
+
+
+PREPENDS = {"tokenizer.json": json.dumps({"normalizer": {"type": "Prepend", "prepend": "\u2581"}}).encode()}
+METASPACE = {"tokenizer.json": json.dumps({"pre_tokenizer": {"type": "Metaspace", "prepend_scheme": "first"}}).encode()}
+
+
+@pytest.mark.parametrize("model, more, legacy, blank", [("kjv/slow", {}, True, True), ("kjv/joined", {}, False, False),
+                                                        ("kjv/prepends", PREPENDS, False, True), ("kjv/first", METASPACE, True, False)])
+def test_a_blank_after_control_tokens_is_as_the_checkpoint_says(served, api, model, more, legacy, blank):
+    publish_with(served, model, more, legacy=legacy, chat_template="{{ bos_token }}{{ messages[0].content }}")
+
+    def tokens(content):
+        body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 1}
+        return requests.post(api.url + "/v1/chat/completions", json=body, timeout=PATIENCE)
+
+    wait_until(lambda: tokens("x").status_code == 200, model)
+    [first, second] = [tokens(text).json()["usage"]["prompt_tokens"] for text in ("beginning", " beginning")]
+    prompt = api.complete(model, "beginning", max_tokens=1)["usage"]["prompt_tokens"]  # which always has the blank
+    assert (first == prompt) == blank and (second == prompt) == (not blank)
+
+
+def test_chat_is_the_template_written_out(served, api):
+    # legacy: a blank before each part between control tokens, as the prompt below has it.
+    publish_with(served, "kjv/chat", {}, legacy=True, chat_template=(DATA / "golden/jinja/llama2.jinja").read_text())
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who art thou?"}]
     body = {"model": "kjv/chat", "messages": messages, "temperature": 0, "max_tokens": 20}
     wait_until(lambda: requests.post(api.url + "/v1/chat/completions", json=body,

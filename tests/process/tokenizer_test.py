@@ -12,6 +12,7 @@ from programs import DATA, FAMILY, PATIENCE, Node, signum, wait_until
 
 TOKENIZERS = DATA / "golden/tokenizers"
 CASES = json.loads((TOKENIZERS / "cases.json").read_text())
+JINJA = DATA / "golden/jinja"
 CHAT = ("{{ bos_token }}{% for m in messages %}{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' + m.content + '<|eot_id|>' }}"
         "{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}")
 
@@ -28,8 +29,15 @@ def checkpoint(tokenizer, **config):
 class Served:
     def __init__(self, folder):
         self.family = Family(folder / "registry")
-        self.publish("kjv/llama3", checkpoint("llama3", eos_token="<|end_of_text|>", chat_template=CHAT))
+        self.publish("kjv/llama3", checkpoint("llama3", bos_token="<|begin_of_text|>", eos_token="<|end_of_text|>",
+                                              chat_template=CHAT))
         self.publish("kjv/qwen2", checkpoint("qwen2", eos_token={"content": "<|im_end|>"}))
+        chatml, qwen3 = ((JINJA / f"{style}.jinja").read_text() for style in ("chatml", "qwen3"))
+        several = [{"name": "tool_use", "template": "x"}, {"name": "default", "template": chatml}]
+        self.publish("kjv/chatml", checkpoint("qwen2", eos_token="<|endoftext|>", chat_template=several))
+        files = checkpoint("qwen2", eos_token="<|endoftext|>", chat_template="x")
+        self.publish("kjv/qwen3", files | {"chat_template.jinja": qwen3.encode()})
+        self.publish("kjv/unsupported", checkpoint("qwen2", chat_template="a\n{{ messages | groupby('role') }}"))
         unigram = json.dumps({"model": {"type": "Unigram", "vocab": []}}).encode()
         self.publish("kjv/unigram", checkpoint(unigram))
         token = self.family.admin.create_token("node", "kjv")
@@ -88,6 +96,22 @@ def test_chat_has_the_markers_as_tokens_and_what_people_say_as_text(served):
     assert tokens("hi") == len(prompt_ids(served.api, "kjv/llama3", written))
     # Who says "<|eot_id|>" does not end his turn: it is letters.
     assert tokens("hi<|eot_id|>") > tokens("hi") + 3
+
+
+@pytest.mark.parametrize("style", ("chatml", "qwen3"))
+def test_chat_runs_the_template_of_the_checkpoint(served, style):
+    """As many tokens as jinja2 and tokenizers make of it; which ones, chat_template_test.cc checks."""
+    [row] = [row for row in json.loads((JINJA / "tokens.json").read_text()) if row["template"] == style]
+    for talk, ids in zip(json.loads((JINJA / "cases.json").read_text())["conversations"], row["ids"], strict=True):
+        body = {"model": f"kjv/{style}", "messages": talk, "max_tokens": 1}
+        assert served.api.post("/v1/chat/completions", body).json()["usage"]["prompt_tokens"] == len(ids), talk
+
+
+def test_a_template_that_is_not_supported_says_why_and_the_model_is_served(served):
+    talk = [{"role": "user", "content": "hi"}]
+    error = served.api.error(400, "/v1/chat/completions", model="kjv/unsupported", messages=talk)
+    assert error["code"] == "no_chat_template" and "line 2: the filter 'groupby'" in error["message"]
+    assert served.api.complete("kjv/unsupported", "hi", max_tokens=2)["usage"]["completion_tokens"] == 2
 
 
 def test_a_kind_that_is_not_known_leaves_token_ids(served):

@@ -260,7 +260,7 @@ Result<std::vector<std::vector<int32_t>>> TokenPrompts(const OpenAiRequest& from
   std::vector<std::vector<int32_t>> out;
   if (from.chat) {
     if (model.tokenizer == nullptr) return EncodePrompt("", model).error();
-    SIGNUM_ASSIGN(auto ids, ApplyChatTemplate(model.chat, *model.tokenizer, from.messages));
+    SIGNUM_ASSIGN(auto ids, model.chat.Apply(*model.tokenizer, from.messages, LocalNow()));
     out.push_back(std::move(ids));
   }
   for (const auto& prompt : from.prompts) {

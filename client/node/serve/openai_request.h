@@ -33,7 +33,7 @@ struct OpenAiRequest {
 Result<OpenAiRequest> ParseOpenAiRequest(std::string_view body, bool chat);
 
 // One request for each prompt, without leases. Errc::kInvalid: context_length_exceeded with the
-// numbers, no_tokenizer, no_chat_template, bad_request.
+// numbers, no_tokenizer, no_chat_template, bad_messages, chat_template_failed, bad_request.
 Result<std::vector<CompletionRequest>> MakePrompts(const OpenAiRequest& request,
                                                    std::shared_ptr<const ServedModel> model);
 

@@ -62,10 +62,59 @@ int32_t EndOfText(const json& config, const Tokenizer& tokenizer) {
   return token >= 0 ? token : tokenizer.eos();
 }
 
-std::string TemplateText(const TenantWeights& weights, const json& tokenizer_config) {
+// Of several templates by name, the default one.
+std::string DefaultOf(const json& named) {
+  for (const json& each : named) {
+    if (!each.is_object() || each.value("name", json()) != "default") continue;
+    const json text = each.value("template", json());
+    if (text.is_string()) return text.get<std::string>();
+  }
+  return "";
+}
+
+std::string TemplateText(const TenantWeights& weights, const json& config) {
   if (const Result<std::string> file = weights.File("chat_template.jinja")) return *file;
-  const auto at = tokenizer_config.find("chat_template");
-  return at != tokenizer_config.end() && at->is_string() ? at->get<std::string>() : "";
+  const auto at = config.find("chat_template");
+  if (at == config.end()) return "";
+  return at->is_string() ? at->get<std::string>() : DefaultOf(at->is_array() ? *at : json::array());
+}
+
+// What transformers gives a template beside the messages: the special tokens that are named.
+jinja::Variables SpecialTokens(const json& config, const json& older) {
+  jinja::Variables out;
+  for (const char* name : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                           "cls_token", "mask_token"}) {
+    const std::string here = TokenText(config, name);
+    const std::string text = here.empty() ? TokenText(older, name) : here;
+    if (!text.empty()) out.emplace_back(name, jinja::Value::Of(text));
+  }
+  return out;
+}
+
+// Whether a tokenizer.json begins every part between control tokens with a blank, as its normalizer
+// or pre-tokenizer says.
+bool BlankOf(const json& tokenizer) {
+  const json normalizer = tokenizer.value("normalizer", json());
+  const json pre_tokenizer = tokenizer.value("pre_tokenizer", json());
+  const bool prepends = normalizer.dump().find("\"Prepend\"") != std::string::npos;
+  const std::string scheme = pre_tokenizer.dump();
+  return prepends || (scheme.find("\"Metaspace\"") != std::string::npos &&
+                      scheme.find("\"prepend_scheme\":\"first\"") == std::string::npos &&
+                      scheme.find("\"prepend_scheme\":\"never\"") == std::string::npos);
+}
+
+// The same of a SentencePiece tokenizer: Hugging Face's files differ in it.
+bool BlankAfterControls(const TenantWeights& weights, const json& config) {
+  const json tokenizer = SettingsOf(weights, "tokenizer.json");
+  return tokenizer.empty() ? config.value("legacy", json()) != false : BlankOf(tokenizer);
+}
+
+ChatTemplate TemplateOf(const TenantWeights& weights, const json& config) {
+  std::string text = TemplateText(weights, config);
+  if (text.empty()) return {};
+  const json older = SettingsOf(weights, "special_tokens_map.json");
+  return ChatTemplate(std::move(text), SpecialTokens(config, older),
+                      BlankAfterControls(weights, config));
 }
 
 }  // namespace
@@ -81,8 +130,9 @@ Result<std::shared_ptr<ServedModel>> MakeServedModel(std::shared_ptr<const Tenan
   }
   if (model->tokenizer == nullptr) return model;
   if (model->end_tokens.empty()) model->end_tokens.insert(EndOfText(config, *model->tokenizer));
-  model->chat = DetectChatTemplate(TemplateText(*model->weights, config));
-  model->end_tokens.insert(EndOfTurn(model->chat, *model->tokenizer));
+  model->chat = TemplateOf(*model->weights, config);
+  const int32_t end_of_turn = model->chat.EndOfTurn(*model->tokenizer);
+  if (end_of_turn >= 0) model->end_tokens.insert(end_of_turn);
   return model;
 }
 

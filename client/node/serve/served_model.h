@@ -22,7 +22,7 @@ struct ServedModel {
   std::string no_text;                         // why, where its tokenizer can't be used
   bool add_bos = true;                         // before text
   std::set<int32_t> end_tokens;
-  ChatTemplate chat = ChatTemplate::kNone;
+  ChatTemplate chat;
   Scheduler* scheduler = nullptr;  // of its base; outlives the model
   std::shared_ptr<void> charge;    // of the device's memory, beside the delta's file
 

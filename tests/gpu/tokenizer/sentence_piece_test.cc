@@ -38,6 +38,27 @@ TEST(SentencePiece, PiecesPutTogetherAreTheText) {
   }
 }
 
+TEST(SentencePiece, TheRestOfATextHasNoBlankOfItsOwn) {
+  const auto tokenizer = Open();
+  for (const std::string text : {"The LORD said", "[INST] x", "\n\nx", "  two", ""}) {
+    std::string joined;
+    for (const int32_t token : tokenizer->EncodeRest(text)) joined += tokenizer->Piece(token);
+    EXPECT_EQ(joined, text);
+    if (!text.empty()) {
+      EXPECT_EQ(tokenizer->EncodeRest(" " + text), tokenizer->Encode(text));
+    }
+  }
+}
+
+TEST(SentencePiece, FindsControlPiecesInText) {
+  const auto found = Open()->FindControls("<s>a</s></s> <unk><s");
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].id, 1);
+  EXPECT_EQ(found[1].id, 2);
+  EXPECT_EQ(found[1].begin, 4u);
+  EXPECT_EQ(found[2].end, 12u);
+}
+
 TEST(SentencePiece, ByteFallbackIsOneByteAToken) {
   const auto tokenizer = Open();
   const int32_t token = tokenizer->Find("<0xF0>");

@@ -55,6 +55,16 @@ TEST_P(TokenizerJsonTest, PiecesPutTogetherAreTheText) {
   EXPECT_FALSE(tokenizer->blank_first());
 }
 
+TEST(TokenizerJson, FindsAddedTokensInText) {
+  const auto llama3 = Open("llama3");
+  const auto found = llama3->FindControls("a<|eot_id|>\n<|eot_id|");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].id, llama3->Find("<|eot_id|>"));
+  EXPECT_EQ(found[0].begin, 1u);
+  EXPECT_EQ(found[0].end, 11u);
+  EXPECT_EQ(llama3->EncodeRest("<|eot_id|> x"), llama3->Encode("<|eot_id|> x"));
+}
+
 TEST(TokenizerJson, ControlTokensSayNothingAndOthersTheirText) {
   const auto llama3 = Open("llama3");
   EXPECT_EQ(llama3->bos(), llama3->Find("<|begin_of_text|>"));
