@@ -190,8 +190,8 @@ Result<void> StagedUploads::Record(const FileId& id, const UploadProgress& progr
 Result<DiskSpace> StagedUploads::Space() const {
   struct statvfs disk {};
   if (::statvfs(directory_.c_str(), &disk) != 0) return FromErrno(errno, "statvfs");
-  // Some file systems (FUSE without statfs, a few networked ones) tell of no blocks at all: what they
-  // have is found out by writing.
+  // Some file systems (FUSE without statfs, a few networked ones) tell of no blocks at all: what
+  // they have is found out by writing.
   const uint64_t free =
       disk.f_blocks == 0 ? UINT64_MAX : static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
   return DiskSpace{free, limits_.keep_free_bytes};
