@@ -65,8 +65,8 @@ CommandRun AddEval(CLI::App& app, const CommandContext& context) {
   app.add_option("BASE_DIR", options->base, "Checkpoint directory of the base")->required();
   app.add_option("FINE_DIR", options->fine, "Checkpoint directory of the fine-tune")->required();
   app.add_option("FILE", options->delta, "Delta file")->required();
-  auto* text = app.add_option("--text", options->text,
-                              "Held-out text, read with the fine-tune's tokenizer");
+  auto* text =
+      app.add_option("--text", options->text, "Held-out text, read with the fine-tune's tokenizer");
   auto* tokens = app.add_option("--tokens", options->tokens,
                                 "Held-out token ids, one row a line: input is all but the last, "
                                 "target all but the first");
