@@ -187,7 +187,7 @@ def test_a_delta_that_the_device_cannot_hold_is_refused_with_the_numbers(two, ad
 def test_bytes_that_change_on_the_way_to_the_device_are_refused(two, admin, start_node, tmp_path):
     """The old generation stays, and what came wrong is not tried again without end."""
     flip = tmp_path / "flip"
-    node = node_of(start_node, two, ["kjv"], env={"SIGNUM_EMULATED_FLIP": str(flip)})
+    node = node_of(start_node, two, ["kjv"], "--refused-retry", "1", env={"SIGNUM_EMULATED_FLIP": str(flip)})
     api = ready(node)
     first = ask(api, "kjv/model")
     flip.touch()
@@ -197,7 +197,8 @@ def test_bytes_that_change_on_the_way_to_the_device_are_refused(two, admin, star
     assert "chunk" in refused["message"] and "cuda:0" in refused["message"]
     assert [m["version"] for m in residency(node)["models"]] == [1]
     assert ask(api, "kjv/model") == first
-    assert residency(node)["device_memory"]["used"] == size_of(admin, "kjv/model")
+    # Between tries it holds nothing.
+    wait_until(lambda: residency(node)["device_memory"]["used"] == size_of(admin, "kjv/model"), "the memory of a try")
     assert 'signum_node_verify_failures_total{reason="device_mismatch"}' in requests.get(node.url + "/metrics").text
     reported = wait_until(lambda: [m for n in admin.json("/v1/nodes")["nodes"] for m in n["models"]
                                    if m["state"] == "refused"], "the report")
