@@ -133,6 +133,7 @@ Result<void> SortByKey(Runtime& runtime, std::vector<Keyed>& items, bool reverse
 
 std::vector<Value> ItemsAlone(std::vector<Keyed> keyed) {
   std::vector<Value> out;
+  out.reserve(keyed.size());
   for (auto& [key, item] : keyed) out.push_back(std::move(item));
   return out;
 }
