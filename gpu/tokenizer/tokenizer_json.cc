@@ -24,7 +24,8 @@ Result<void> CheckModel(const json& model) {
   for (const char* name : {"dropout", "unk_token", "continuing_subword_prefix",
                            "end_of_word_suffix", "byte_fallback", "fuse_unk"}) {
     const json& value = Member(model, name);
-    if (value.is_null() || value == false || value == "" || value == 0.0) continue;
+    const bool no_text = value.is_string() && TextOf(value).empty();
+    if (value.is_null() || value == false || value == 0.0 || no_text) continue;
     return UnsupportedTokenizer("model." + std::string(name));
   }
   if (!Member(model, "vocab").is_object()) return BadTokenizer("model.vocab is no object");
