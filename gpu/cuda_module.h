@@ -17,6 +17,8 @@ struct BackendOptions {
   ops::MatMulPrecision cpu_precision = ops::MatMulPrecision::kFp32;  // of the CPU's products
   int serving_threads = 1;  // of the CPU's serving: see MakeCpuBackend
 
+  bool exact_products() const { return !tf32 && cpu_precision == ops::MatMulPrecision::kFp32; }
+
   bool operator==(const BackendOptions&) const = default;
 };
 

@@ -266,6 +266,7 @@ std::string StateKey(const DeltaReader& delta, const DistillOptions& options) {
     key += " " + std::to_string(number);
   }
   key += " " + delta.header().codec + " " + delta.header().scales;
+  if (!options.exact_products) key += " fast";
   return Sha256::Of(AsBytes(key)).Text();
 }
 

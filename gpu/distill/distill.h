@@ -39,6 +39,8 @@ struct DistillOptions {
   uint64_t memory_bytes = 0;  // what models in float32 may take; 0: half of what is free
   // Of the backend: what stays there of the base afterwards, if anything. Never changes the result.
   KeptBase* kept = nullptr;
+  // Of the backend too: whether its products are float32. A state of others is not gone on with.
+  bool exact_products = true;
   // Where a training keeps its state, to go on from after a kill; empty: nowhere.
   std::filesystem::path state_file;
 };

@@ -127,6 +127,7 @@ class Maker {
     if (why.unexpected) note = why.text;
     DistillOptions on_device = options;
     on_device.kept = &device->kept();
+    on_device.exact_products = options_.backend.exact_products();
     const DeltaModels& models = fine_.models;
     auto done = DistillOnDevice(device->backend(), {models, delta, on_device, output_}, step, note);
     // One that something went wrong on may be of no use any more.

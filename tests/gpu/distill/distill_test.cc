@@ -211,6 +211,19 @@ TEST_F(DistillTest, AKilledTrainingGoesOnFromItsState) {
   EXPECT_EQ(Bytes("resumed"), Bytes("whole"));
 }
 
+TEST_F(DistillTest, AStateOfOtherProductsIsLeftAlone) {
+  options_.state_file = dir_.path() / "state";
+  const auto three = [](const DistillProgress& progress) { return progress.step < 3; };
+  ASSERT_TRUE(Run("stopped", three).has_error());
+  options_.exact_products = false;
+  int64_t first = 0;
+  ASSERT_TRUE(Run("fast", [&](const DistillProgress& progress) {
+                if (first == 0) first = progress.step;
+                return true;
+              }).has_value());
+  EXPECT_EQ(first, 1);
+}
+
 TEST_F(DistillTest, AStateOfAnotherTrainingIsLeftAlone) {
   ASSERT_TRUE(Run("whole").has_value());
   options_.state_file = dir_.path() / "state";
