@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
+#include <cctype>
 
 #include "storage/base/name.h"
 

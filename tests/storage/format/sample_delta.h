@@ -34,4 +34,15 @@ std::string RawDelta(const SampleDelta& sample, const std::map<std::string, std:
 // Float32 data.
 std::string Floats(const std::vector<float>& values);
 
+inline Result<std::shared_ptr<const DeltaReader>> OpenBytes(std::string bytes) {
+  return DeltaReader::Open(Source(std::move(bytes)), "d.safetensors");
+}
+
+// A part of a sample in another shape or element type.
+struct Reshaped {
+  const char* part;
+  Dtype dtype;
+  std::vector<uint64_t> shape;
+};
+
 }  // namespace signum

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,10 +11,13 @@
 namespace signum {
 
 // Another engine, and how many keys were read of it: what a call costs, however fast the machine.
+// What somebody else does in the meantime can be put before a commit.
 class CountingEngine final : public Engine {
  public:
   explicit CountingEngine(Engine& engine) : engine_(engine) {}
   size_t keys_read() const { return keys_read_; }
+  // Runs before the next commit, once.
+  void BeforeCommit(std::function<void()> meanwhile) { meanwhile_ = std::move(meanwhile); }
 
   Result<std::optional<std::string>> Get(std::string_view key) const override {
     ++keys_read_;
@@ -25,7 +29,10 @@ class CountingEngine final : public Engine {
     if (found.has_value()) keys_read_ += found->size();
     return found;
   }
-  Result<void> Commit(const Batch& batch) override { return engine_.Commit(batch); }
+  Result<void> Commit(const Batch& batch) override {
+    if (const auto meanwhile = std::exchange(meanwhile_, nullptr)) meanwhile();
+    return engine_.Commit(batch);
+  }
   Result<std::unique_ptr<BlobWriter>> CreateBlob() override { return engine_.CreateBlob(); }
   Result<std::shared_ptr<const ByteSource>> OpenBlob(uint64_t id) const override {
     return engine_.OpenBlob(id);
@@ -44,6 +51,7 @@ class CountingEngine final : public Engine {
 
  private:
   Engine& engine_;
+  std::function<void()> meanwhile_;
   mutable std::atomic<size_t> keys_read_{0};
 };
 

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "tests/storage/store/counting_engine.h"
 #include "tests/storage/store/store_support.h"
 
 namespace signum {
@@ -319,6 +320,16 @@ TEST_F(UploadsTest, AWriterOfARemovedUploadIsTold) {
   ASSERT_THAT(uploads_->Remove(id), Ok());
   EXPECT_THAT(writer->Commit(), FailsWith(Errc::kNotFound, "unknown_upload", id));
   EXPECT_THAT(*engine_->Scan("g/upload/", "g/upload/~", 10), IsEmpty());
+}
+
+TEST_F(UploadsTest, AFilesFirstBytesWhileItsUploadGoesLeaveNothing) {
+  const std::string id = Create({File("a", 10), File("b", 10)});
+  CountingEngine engine(*engine_);
+  const auto removing = *Uploads::Open(engine, clock_, Directory(), limits_);
+  engine.BeforeCommit([&] { EXPECT_THAT(Write(id, 1, 0, "12345"), Ok()); });
+  ASSERT_THAT(removing->Remove(id), Ok());
+  EXPECT_THAT(*engine_->Scan("g/upload/", "g/upload/~", 10), IsEmpty());
+  EXPECT_THAT(uploads_->ListPinned(), Ok());
 }
 
 TEST_F(UploadsTest, SaysWhenAStagedFileLostBytes) {
