@@ -23,7 +23,7 @@ class JobCountsTest : public ::testing::Test {
     }
   }
 
-  const SystemClock clock_;
+  const SystemClock clock_{};
   std::unique_ptr<Engine> engine_ = NewMemoryEngine();
   Catalog catalog_{*engine_, clock_};
 };
