@@ -207,6 +207,13 @@ Result<json> Registry::CreateVersion(const std::string& tenant, const std::strin
                    .patient = true});
 }
 
+Result<void> Registry::DeleteVersion(const std::string& tenant, const std::string& model,
+                                     uint64_t version) {
+  SIGNUM_TRY(SendRetrying(
+      {.method = "DELETE", .path = VersionPath(tenant, model, std::to_string(version))}));
+  return {};
+}
+
 // ---- aliases
 
 namespace {

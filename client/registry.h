@@ -101,6 +101,7 @@ class Registry {
   // `spec`: upload, base and options, as the API has them. Returns {version, job, …}.
   Result<nlohmann::json> CreateVersion(const std::string& tenant, const std::string& model,
                                        const nlohmann::json& spec);
+  Result<void> DeleteVersion(const std::string& tenant, const std::string& model, uint64_t version);
 
   // ---- aliases
   Result<Alias> GetAlias(const std::string& tenant, const std::string& model,
@@ -124,6 +125,8 @@ class Registry {
   // ---- jobs
   Result<nlohmann::json> ListJobs();
   Result<nlohmann::json> GetJob(const std::string& id);
+  // A queued job is cancelled at once, a running one asked to stop: the job as it is then.
+  Result<nlohmann::json> CancelJob(const std::string& id);
   // Follows a job by its events (by polling where those break off) to its end; `on_change` sees
   // every state on the way. Returns the last; a failed job is not an error of this call.
   Result<Job> FollowJob(const std::string& id, const std::function<void(const Job&)>& on_change);
@@ -141,9 +144,9 @@ class Registry {
   Result<nlohmann::json> ListKeys();                            // as /v1/keys answers
   Result<nlohmann::json> RotateKey();                           // the new one
   Result<nlohmann::json> GetTenant(const std::string& tenant);  // settings and usage
-  // Sets the limits of a tenant's quota that `change` names (null: the server's default) and keeps
-  // the others, whoever else changes them meanwhile. Returns the settings.
-  Result<nlohmann::json> ChangeQuota(const std::string& tenant, const nlohmann::json& change);
+  // Sets what `change` names of a tenant's {quota, policy} (null: the server's default, no rule)
+  // and keeps the rest, whoever else changes it meanwhile. Returns the settings.
+  Result<nlohmann::json> ChangeTenant(const std::string& tenant, const nlohmann::json& change);
   Result<nlohmann::json> GetMode();  // {read_only}
   Result<nlohmann::json> SetMode(bool read_only);
 

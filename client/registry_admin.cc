@@ -61,15 +61,18 @@ Result<json> Registry::RotateKey() {
 
 Result<json> Registry::GetTenant(const std::string& tenant) { return GetJson(TenantPath(tenant)); }
 
-Result<json> Registry::ChangeQuota(const std::string& tenant, const json& change) {
+Result<json> Registry::ChangeTenant(const std::string& tenant, const json& change) {
   for (int attempt = 1;; ++attempt) {
     Call call{.path = TenantPath(tenant)};
     SIGNUM_ASSIGN(const HttpResponse seen, SendRetrying(call));
     SIGNUM_ASSIGN(const json settings, AnswerJson(call, seen));
-    json quota = settings.value("quota", json::object());
-    quota.update(change);
+    json whole = json::object();  // a PUT sets all of a quota or policy
+    for (const auto& [part, changed] : change.items()) {
+      whole[part] = settings.value(part, json::object());
+      whole[part].update(changed);
+    }
     call.method = "PUT";
-    call.body = json{{"quota", std::move(quota)}}.dump();
+    call.body = whole.dump();
     call.headers.emplace_back("If-Match", std::string(seen.Header("etag")));
     Result<json> changed = SendJson(call);
     const bool raced = changed.has_error() && changed.error().code == Errc::kPrecondition;

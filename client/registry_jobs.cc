@@ -16,6 +16,10 @@ Result<json> Registry::GetJob(const std::string& id) {
   return GetJson("/v1/jobs/" + EscapeSegment(id));
 }
 
+Result<json> Registry::CancelJob(const std::string& id) {
+  return SendJson({.method = "DELETE", .path = "/v1/jobs/" + EscapeSegment(id)});
+}
+
 Result<Job> ParseJob(const json& document) {
   Job out;
   SIGNUM_ASSIGN(out.id, JsonString(document, "id"));

@@ -46,6 +46,7 @@ CommandRun AddLs(CLI::App& app, const CommandContext& context);
 CommandRun AddShow(CLI::App& app, const CommandContext& context);
 CommandRun AddPromote(CLI::App& app, const CommandContext& context);
 CommandRun AddRollback(CLI::App& app, const CommandContext& context);
+CommandRun AddRm(CLI::App& app, const CommandContext& context);
 CommandRun AddJobs(CLI::App& app, const CommandContext& context);
 CommandRun AddNodes(CLI::App& app, const CommandContext& context);
 CommandRun AddAudit(CLI::App& app, const CommandContext& context);

@@ -22,9 +22,22 @@ Result<void> Follow(const CommandContext& context, Registry& registry, const std
   return {};
 }
 
-Result<void> Run(const CommandContext& context, const std::string& follow) {
+Result<void> Cancel(const CommandContext& context, Registry& registry, const std::string& id) {
+  SIGNUM_ASSIGN(const json document, registry.CancelJob(id));
+  SIGNUM_ASSIGN(const Job job, ParseJob(document));
+  if (context.json) {
+    PrintJson(document);
+  } else {
+    PrintText("job " + id + (job.finished() ? " " + job.state : " was asked to stop") + "\n");
+  }
+  return {};
+}
+
+Result<void> Run(const CommandContext& context, const std::string& follow,
+                 const std::string& cancel) {
   SIGNUM_ASSIGN(const auto registry, context.Connect());
   if (!follow.empty()) return Follow(context, *registry, follow);
+  if (!cancel.empty()) return Cancel(context, *registry, cancel);
   SIGNUM_ASSIGN(const json list, registry->ListJobs());
   if (context.json) {
     PrintJson(list);
@@ -47,8 +60,11 @@ Result<void> Run(const CommandContext& context, const std::string& follow) {
 
 CommandRun AddJobs(CLI::App& app, const CommandContext& context) {
   auto follow = std::make_shared<std::string>();
-  app.add_option("-f,--follow", *follow, "Follow the job with this id to its end");
-  return [&context, follow] { return Run(context, *follow); };
+  auto cancel = std::make_shared<std::string>();
+  CLI::Option* const followed =
+      app.add_option("-f,--follow", *follow, "Follow the job with this id to its end");
+  app.add_option("--cancel", *cancel, "Cancel the job with this id")->excludes(followed);
+  return [&context, follow, cancel] { return Run(context, *follow, *cancel); };
 }
 
 }  // namespace signum::client

@@ -1,10 +1,9 @@
 #include <CLI/CLI.hpp>
-#include <charconv>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "client/answer_fields.h"
 #include "client/commands/command.h"
+#include "client/commands/tenant_change.h"
 
 namespace signum::client {
 
@@ -12,66 +11,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kDefault = "default";  // as a limit: the server's
-
-struct Options {
-  std::string tenant;
-  std::string max_bytes, max_versions, max_jobs, requests, burst;
-};
-
-Result<json> Value(json value) {
-  return Result<json>(boost::system::in_place_value, std::move(value));
-}
-
-Error BadLimit(const char* flag, const char* must_be) {
-  return Fail(Errc::kInvalid, "bad_limit",
-              std::string(flag) + " must be " + must_be + ", or '" + kDefault + "'");
-}
-
-Result<json> ParseWhole(const char* flag, const std::string& text) {
-  if (text == kDefault) return Value(nullptr);
-  uint64_t limit = 0;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, limit);
-  if (error != std::errc() || end != last) return BadLimit(flag, "a whole number");
-  return Value(limit);
-}
-
-Result<json> ParseRate(const char* flag, const std::string& text) {
-  if (text == kDefault) return Value(nullptr);
-  double rate = 0;
-  if (!CLI::detail::lexical_cast(text, rate) || !std::isfinite(rate) || rate <= 0) {
-    return BadLimit(flag, "a number over 0");
-  }
-  return Value(rate);
-}
-
-Result<json> ChangeOf(const Options& options) {
-  json change = json::object();
-  const auto whole = [&](const char* field, const char* flag,
-                         const std::string& text) -> Result<void> {
-    if (text.empty()) return {};
-    SIGNUM_ASSIGN(change[field], ParseWhole(flag, text));
-    return {};
-  };
-  SIGNUM_TRY(whole("max_bytes", "--max-bytes", options.max_bytes));
-  SIGNUM_TRY(whole("max_versions", "--max-versions", options.max_versions));
-  SIGNUM_TRY(whole("max_jobs", "--max-jobs", options.max_jobs));
-  SIGNUM_TRY(whole("burst", "--burst", options.burst));
-  if (!options.requests.empty()) {
-    SIGNUM_ASSIGN(change["requests_per_second"], ParseRate("--requests", options.requests));
-  }
-  if (change.empty()) return Fail(Errc::kInvalid, "nothing_to_set", "which limit? See --help");
-  return Value(std::move(change));
-}
-
-// As CLI::AsSizeValue, but for one word.
-std::string SizeOrDefault(std::string& text) {
-  return text == kDefault ? "" : CLI::AsSizeValue(true)(text);
-}
-
 // What is used of what is in force, and whether that is the tenant's own or the server's.
-void Print(const json& settings) {
+void PrintQuota(const json& settings) {
   const json quota = settings.value("quota", json::object());
   const json in_force = settings.value("in_force", json::object());
   const json usage = settings.value("usage", json::object());
@@ -95,14 +36,39 @@ void Print(const json& settings) {
   PrintText(table.Format());
 }
 
-Result<void> Run(const CommandContext& context, const Options& options, bool set) {
+// "30 d" where it is whole days, else the nearest smaller unit that it is a multiple of.
+std::string HumanAge(uint64_t seconds) {
+  for (const auto& [name, unit] : {std::pair{" d", 86'400}, {" h", 3'600}, {" min", 60}}) {
+    if (seconds % unit == 0) return std::to_string(seconds / unit) + name;
+  }
+  return std::to_string(seconds) + " s";
+}
+
+void PrintPolicy(const json& settings) {
+  const json policy = settings.value("policy", json::object());
+  const uint64_t age = JsonNumberOr(policy, "max_age", 0);
+  Table table({"POLICY", "SET TO"});
+  table.Add({"keep-last", JsonCell(policy, "keep_last")});
+  table.Add({"max-age", age == 0 ? "-" : HumanAge(age)});
+  table.Add({"keep-aliases", JsonCell(policy, "keep_aliases")});
+  table.Add({"keep-exact", JsonCell(policy, "keep_exact")});
+  PrintText("\n" + table.Format());
+}
+
+void Print(const json& settings) {
+  PrintQuota(settings);
+  PrintPolicy(settings);
+}
+
+Result<void> Run(const CommandContext& context, const std::string& tenant,
+                 const TenantChange* set) {
   json change;
   if (set) {
-    SIGNUM_ASSIGN(change, ChangeOf(options));
+    SIGNUM_ASSIGN(change, set->Parse());
   }
   SIGNUM_ASSIGN(const auto registry, context.Connect());
-  SIGNUM_ASSIGN(const json settings, set ? registry->ChangeQuota(options.tenant, change)
-                                         : registry->GetTenant(options.tenant));
+  SIGNUM_ASSIGN(const json settings,
+                set ? registry->ChangeTenant(tenant, change) : registry->GetTenant(tenant));
   context.json ? PrintJson(settings) : Print(settings);
   return {};
 }
@@ -110,24 +76,22 @@ Result<void> Run(const CommandContext& context, const Options& options, bool set
 }  // namespace
 
 CommandRun AddTenant(CLI::App& app, const CommandContext& context) {
-  auto options = std::make_shared<Options>();
+  auto tenant = std::make_shared<std::string>();
+  auto change = std::make_shared<TenantChange>();
   auto sets = std::make_shared<bool>(false);
   app.require_subcommand(1);
-  CLI::App* show = app.add_subcommand("show", "Show a tenant's limits and what it uses of them");
-  CLI::App* set = app.add_subcommand("set", "Set limits; those that are not named stay");
+  CLI::App* show =
+      app.add_subcommand("show", "Show a tenant's limits, what it uses of them, and its policy");
+  CLI::App* set = app.add_subcommand("set", "Set limits and rules; those that are not named stay");
   set->callback([sets] { *sets = true; });
   for (CLI::App* sub : {show, set}) {
-    sub->add_option("TENANT", options->tenant, "Name of the tenant")->required();
+    sub->add_option("TENANT", *tenant, "Name of the tenant")->required();
     sub->fallthrough();
   }
-  set->footer("A limit may be 'default': what the server was started with.");
-  set->add_option("--max-bytes", options->max_bytes, "Logical bytes that it may hold: 500GB")
-      ->transform(CLI::Validator(SizeOrDefault, "SIZE"));
-  set->add_option("--max-versions", options->max_versions, "Versions, all models together");
-  set->add_option("--max-jobs", options->max_jobs, "Jobs queued and running");
-  set->add_option("--requests", options->requests, "Requests a second of its tokens");
-  set->add_option("--burst", options->burst, "Requests that may come at once");
-  return [&context, options, sets] { return Run(context, *options, *sets); };
+  change->AddOptions(*set);
+  return [&context, tenant, change, sets] {
+    return Run(context, *tenant, *sets ? change.get() : nullptr);
+  };
 }
 
 }  // namespace signum::client

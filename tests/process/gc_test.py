@@ -1,5 +1,6 @@
 """Garbage collection and retention policies of a running registry."""
 
+import json
 import random
 import threading
 import time
@@ -203,7 +204,7 @@ def test_the_command_line(quick, quick_admin):
     quick_admin.push_base("base", FAMILY / "base")
     quick_admin.publish("acme/chat", FAMILY / "kjv")
     quick_admin.publish("acme/chat", FAMILY / "pysrc")
-    quick_admin.delete("/v1/tenants/acme/models/chat/versions/2")
+    assert signum("rm", "acme/chat@latest", registry=quick).stdout == "deleted acme/chat@2\n"
     told = signum("gc", "--dry-run", registry=quick)
     assert told.returncode == 0 and "no base and no version names it" in told.stdout, told.stderr
     assert signum("gc", registry=quick).returncode == 0
@@ -213,3 +214,23 @@ def test_the_command_line(quick, quick_admin):
     assert "gc" in signum("jobs", registry=quick).stdout
     publisher = quick_admin.create_token("publisher", "acme")
     assert signum("gc", registry=quick, token=publisher).returncode == 4
+
+
+def test_versions_are_removed_by_command_line(quick, quick_admin):
+    quick_admin.push_base("base", FAMILY / "base")
+    for fine_tune in ("kjv", "pysrc", "sqlite"):
+        quick_admin.publish("acme/chat", FAMILY / fine_tune)
+
+    def rm(*versions, expect=0, **options):
+        done = signum("rm", *versions, "--json", registry=quick, **options)
+        assert done.returncode == expect, done.stderr
+        return json.loads(done.stdout)
+
+    assert signum("promote", "acme/chat", "2", registry=quick).returncode == 0
+    assert rm("acme/chat@live", expect=4)["error"]["code"] == "version_in_use"
+    assert rm("acme/chat", expect=2)["error"]["code"] == "bad_name"
+    assert rm("acme/chat@1", "acme/chat@9", expect=3)["error"]  # all are looked at before the first goes
+    assert rm("acme/chat@1", expect=4, token=quick_admin.create_token("publisher", "other"))
+    assert rm("acme/chat@1", "acme/chat@3")["deleted"] == ["acme/chat@1", "acme/chat@3"]
+    versions = quick_admin.json("/v1/tenants/acme/models/chat/versions")["versions"]
+    assert [version["version"] for version in versions] == [2]

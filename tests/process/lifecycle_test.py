@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from api import Api, begin_patch
-from programs import BIN, FAMILY, PATIENCE, Registry, run
+from programs import BIN, FAMILY, PATIENCE, Registry, run, signum
 
 
 @pytest.mark.parametrize("arguments", [[], ["--nonsense"], ["--data"], ["--data", "x", "--listen", "nonsense"],
@@ -128,7 +128,10 @@ def test_roles_split_over_two_starts(start):
     assert admin.json(f"/v1/jobs/{created['job']}")["state"] == "queued"
     admin.problem("PUT", "/v1/tenants/kjv/models/model/aliases/live", 409, "version_not_ready", json={"version": 1})
     cancelled = admin.create_version("kjv/model", admin.upload_folder(FAMILY / "kjv"), "base")
-    admin.call("DELETE", f"/v1/jobs/{cancelled['job']}", (200, 202, 204))
+    done = signum("jobs", "--cancel", cancelled["job"], registry=registry)
+    assert done.stdout == f"job {cancelled['job']} cancelled\n", done.stderr
+    assert signum("jobs", "--cancel", cancelled["job"], registry=registry).returncode == 4
+    assert signum("jobs", "--cancel", "none", registry=registry).returncode == 3
     assert registry.stop() == 0
     registry = start(Registry)
     admin = Api(registry.url, registry.token)

@@ -48,6 +48,19 @@ def test_a_quota_by_command_line_survives_kill_9(start, registry, admin):
     assert declare(api, 25).status_code == 201
 
 
+def test_a_policy_by_command_line(registry, admin):
+    shown = tenant(registry, "set", "acme", "--keep-last", "3", "--max-age", "30d", "--keep-exact", "no", "--max-jobs", "7")
+    assert shown["policy"] == {"keep_last": 3, "max_age": 30 * 86400, "keep_aliases": True, "keep_exact": False}
+    assert shown["quota"]["max_jobs"] == 7
+    shown = tenant(registry, "set", "acme", "--max-age", "none", "--keep-aliases", "no")
+    assert shown["policy"] == {"keep_last": 3, "max_age": None, "keep_aliases": False, "keep_exact": False}
+    assert shown["quota"]["max_jobs"] == 7
+    tenant(registry, "set", "acme", "--max-age", "36h")
+    table = signum("tenant", "show", "acme", registry=registry).stdout
+    assert "36 h" in table and "keep-exact    false" in table, table
+    tenant(registry, "set", "acme", "--keep-last", "0", expect=4)  # what a rule may be, the server knows
+
+
 def test_parallel_declarations_cannot_pass_it_together(registry, admin):
     tenant(registry, "set", "acme", "--max-bytes", "1000")
     token = admin.create_token("publisher", "acme")
@@ -115,7 +128,9 @@ def test_the_flag_makes_it_read_only_until_an_admin_says_otherwise(start, publis
 
 
 @pytest.mark.parametrize("arguments", [["set", "acme", "--max-bytes", "-5"], ["set", "acme", "--requests", "0"],
-                                       ["set", "acme", "--max-jobs", "two"], ["set", "acme", "--burst", "18446744073709551616"]])
+                                       ["set", "acme", "--max-jobs", "two"], ["set", "acme", "--burst", "18446744073709551616"],
+                                       ["set", "acme", "--keep-last", "-1"], ["set", "acme", "--max-age", "30 moons"],
+                                       ["set", "acme", "--keep-exact", "perhaps"], ["set", "acme"]])
 def test_limits_that_are_none_are_usage(registry, arguments):
     assert signum("tenant", *arguments, registry=registry).returncode == 2
     assert set(tenant(registry, "show", "acme")["quota"].values()) == {None}
