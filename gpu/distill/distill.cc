@@ -109,7 +109,7 @@ class Session {
 class Distillation {
  public:
   Distillation(Session& session, const DistillOptions& options, const Reporter& report,
-               std::string key)
+               TrainingKey key)
       : session_(session), options_(options), report_(report), key_(std::move(key)) {}
 
   Result<void> Run(DistillReport& out) {
@@ -245,7 +245,7 @@ class Distillation {
   Session& session_;
   const DistillOptions& options_;
   const Reporter& report_;
-  const std::string key_;
+  const TrainingKey key_;
   TokenRows all_, training_, held_out_;
   std::optional<TrainState> resumed_;
 };
@@ -253,8 +253,8 @@ class Distillation {
 // Signs are not in a state file: it fits the rules that chose them.
 constexpr char kSignRules[] = "2 ";
 
-// What a state file must have been made for.
-std::string StateKey(const DeltaReader& delta, const DistillOptions& options) {
+// What calibration rows were made for.
+std::string RowsKey(const DeltaReader& delta, const DistillOptions& options) {
   const TrainOptions& train = options.train;
   std::string key = kSignRules + delta.header().base.Text() + " " + delta.recipe().Serialize();
   for (const double number :
@@ -268,6 +268,14 @@ std::string StateKey(const DeltaReader& delta, const DistillOptions& options) {
   key += " " + delta.header().codec + " " + delta.header().scales;
   if (!options.exact_products) key += " fast";
   return Sha256::Of(AsBytes(key)).Text();
+}
+
+// A header names every tensor of its delta with its shape.
+Result<std::string> HeaderKey(const DeltaReader& delta) {
+  std::string header(delta.data_begin(), '\0');
+  SIGNUM_TRY(delta.file()->Read(
+      0, MutableBytes(reinterpret_cast<std::byte*>(header.data()), header.size())));
+  return Sha256::Of(AsBytes(header)).Text();
 }
 
 // The scales, and the signs where they may have changed, as parts of the delta file.
@@ -333,7 +341,9 @@ Result<DistillReport> DistillDelta(ops::Backend& backend, const DeltaModels& mod
   Session session(backend, models, options.threads, options.memory_bytes, options.kept);
   SIGNUM_TRY(session.Open(delta));
   DistillReport out;
-  SIGNUM_TRY(Distillation(session, options, report, StateKey(*delta, options)).Run(out));
+  SIGNUM_ASSIGN(const std::string header, HeaderKey(*delta));
+  const TrainingKey key{RowsKey(*delta, options), header};
+  SIGNUM_TRY(Distillation(session, options, report, key).Run(out));
   SIGNUM_ASSIGN(out.sealed, RewriteDelta(*delta, ChangedParts(backend, *session.student), output));
   return out;
 }

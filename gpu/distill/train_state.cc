@@ -65,16 +65,17 @@ int64_t Number(std::string_view text) {
 
 }  // namespace
 
-Result<void> SaveTraining(const std::filesystem::path& file, const std::string& key,
+Result<void> SaveTraining(const std::filesystem::path& file, const TrainingKey& key,
                           const SavedTraining& saved) {
   Parts parts;
   parts.Add("rows", Dtype::kI32,
             {static_cast<uint64_t>(saved.rows.count()), static_cast<uint64_t>(saved.rows.tokens)},
             saved.rows.ids);
   std::map<std::string, std::string> metadata = {{"format", std::string(kFormat)},
-                                                 {"key", key},
+                                                 {"key", key.rows},
                                                  {"tokens", std::to_string(saved.rows.tokens)}};
   if (saved.state) {
+    metadata["delta"] = key.delta;
     metadata["step"] = std::to_string(saved.state->step);
     parts.AddFloats("scales", saved.state->scales);
     parts.AddFloats("first", saved.state->first);
@@ -86,7 +87,7 @@ Result<void> SaveTraining(const std::filesystem::path& file, const std::string& 
 }
 
 std::optional<SavedTraining> LoadTraining(const std::filesystem::path& file,
-                                          const std::string& key) {
+                                          const TrainingKey& key) {
   const auto bytes = ReadFile(file, kLargestFile);
   if (!bytes) return std::nullopt;
   auto header = ParseSafetensors(MemorySource(*bytes), file.string());
@@ -94,7 +95,7 @@ std::optional<SavedTraining> LoadTraining(const std::filesystem::path& file,
   const uint64_t begin = header->header_bytes;
   const Reader reader(*bytes, *std::move(header));
   const std::string_view data = std::string_view(*bytes).substr(begin);
-  if (reader.Metadata("format") != kFormat || reader.Metadata("key") != key ||
+  if (reader.Metadata("format") != kFormat || reader.Metadata("key") != key.rows ||
       reader.Metadata("sha256") != Sha256::Of(AsBytes(data)).Text()) {
     return std::nullopt;
   }
@@ -102,7 +103,7 @@ std::optional<SavedTraining> LoadTraining(const std::filesystem::path& file,
   saved.rows.ids = reader.Values<int32_t>("rows", Dtype::kI32);
   saved.rows.tokens = Number(reader.Metadata("tokens"));
   if (saved.rows.tokens <= 0 || saved.rows.ids.empty()) return std::nullopt;
-  if (reader.Metadata("step").empty()) return saved;
+  if (reader.Metadata("step").empty() || reader.Metadata("delta") != key.delta) return saved;
   saved.state = TrainState{
       Number(reader.Metadata("step")), reader.Values<float>("scales", Dtype::kF32),
       reader.Values<float>("first", Dtype::kF32), reader.Values<float>("second", Dtype::kF32)};

@@ -224,6 +224,28 @@ TEST_F(DistillTest, AStateOfOtherProductsIsLeftAlone) {
   EXPECT_EQ(first, 1);
 }
 
+// What a gate does that refuses one bit: the same job trains the same fine-tune with exact
+// embeddings.
+TEST_F(DistillTest, OfAStateOfAnotherDeltaTheRowsAloneAreTaken) {
+  options_.state_file = dir_.path() / "state";
+  const auto three = [](const DistillProgress& progress) { return progress.step < 3; };
+  ASSERT_TRUE(Run("stopped", three).has_error());
+  Start("kjv", {});
+  int64_t first = 0;
+  double generated = 1;
+  const auto resumed = Run("resumed", [&](const DistillProgress& progress) {
+    if (first == 0) first = progress.step;
+    if (progress.phase == "calibrate") generated = std::min(generated, progress.done);
+    return true;
+  });
+  ASSERT_TRUE(resumed.has_value()) << resumed.error().message;
+  EXPECT_EQ(first, 1);
+  EXPECT_GE(generated, 0.9) << "the rows were made already";
+  options_.state_file.clear();
+  ASSERT_TRUE(Run("whole").has_value());
+  EXPECT_EQ(Bytes("resumed"), Bytes("whole"));
+}
+
 TEST_F(DistillTest, AStateOfAnotherTrainingIsLeftAlone) {
   ASSERT_TRUE(Run("whole").has_value());
   options_.state_file = dir_.path() / "state";
