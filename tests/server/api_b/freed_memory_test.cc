@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/sanitizers.h"
+
 namespace signum {
 namespace {
 
@@ -28,7 +30,7 @@ std::unique_ptr<char[]> FreeAllButTheLast() {
 }
 
 TEST(FreedMemoryTest, GoesBackToTheSystem) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if SIGNUM_ASAN || SIGNUM_TSAN
   GTEST_SKIP() << "a sanitizer's allocator is another";
 #endif
   LimitArenas();
