@@ -1,6 +1,7 @@
 """Distillation and evaluation by the command line, offline and through the registry."""
 
 import json
+import re
 
 import pytest
 
@@ -71,6 +72,9 @@ def test_a_gate_refuses_and_says_why(family):
     done = signum(*push, "--max-kl", "0.000001", registry=family.registry)
     assert done.returncode == 4 and "max_kl" in done.stderr, done.stderr
     assert family.admin.json("/v1/tenants/gated/models/model/versions/1")["state"] == "rejected"
+    shown = " ".join(signum("show", "gated/model@1", registry=family.registry).stdout.split())
+    assert "embeddings exact (asked: onebit)" in shown and "method layerwise" in shown, shown
+    assert re.search(r"KL 0\.00\d+ top-1 agreement 0\.9\d+ perplexity of base 3\d\d\.", shown), shown
     done = signum(*push, "--min-top1", "0.5", registry=family.registry)
     assert done.returncode == 0, done.stderr
     assert family.admin.json("/v1/tenants/gated/models/model/versions/2")["fidelity"]["top1"] > 0.5
