@@ -11,7 +11,8 @@ from openai import OpenAi
 from programs import BIN, FAMILY, PATIENCE, run, wait_until
 
 EMULATED = BIN.parent / "emulated"
-DEVICE = {"SIGNUM_CUDA_MODULE": str(EMULATED / "libsignum_cuda.so"), "LD_LIBRARY_PATH": str(EMULATED)}
+DEVICE = {"SIGNUM_CUDA_MODULE": str(EMULATED / "libsignum_cuda.so"), "LD_LIBRARY_PATH": str(EMULATED),
+          "SIGNUM_EMULATED_LAZY": "1"}  # work is as late as it may be
 PROMPT = "In the"
 TOKENS = 3
 

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "gpu/cuda/backend.cuh"
+#include "gpu/ops/delta_ops.h"
 #include "gpu/ops/transfer_ops.h"
 #include "tests/gpu/cuda/emulation/emulator.h"
 #include "tests/gpu/cuda/emulation/held_event.h"
@@ -16,12 +17,17 @@ namespace {
 using emulation::Order;
 
 // Every case on the emulated device, under each order of its threads: where the order changes a
-// result, a barrier is missing.
-class OpsOnEmulatedCuda : public testing::TestWithParam<std::tuple<Case, Order>> {};
+// result, a barrier is missing. With the last one work is late, too: where that changes a result,
+// somebody has not waited.
+class OpsOnEmulatedCuda : public testing::TestWithParam<std::tuple<Case, Order>> {
+ protected:
+  ~OpsOnEmulatedCuda() override { SignumEmulatedLazy(0); }
+};
 
 TEST_P(OpsOnEmulatedCuda, Passes) {
   const auto& [one, order] = GetParam();
   emulation::SetOrder(order);
+  SignumEmulatedLazy(order == Order::kShuffled ? 1 : 0);
   std::string why;
   const auto backend = cuda::MakeBackend({}, &why);
   ASSERT_NE(backend, nullptr) << why;
@@ -59,6 +65,58 @@ TEST(EmulatedCuda, KeepsTheFirstErrorUntilItIsTaken) {
   backend->DecodeAttention({shape, nullptr, nullptr, nullptr, nullptr, 1, 1});
   EXPECT_EQ(backend->TakeError(), "Attention: head_dim over 256");
   EXPECT_EQ(backend->TakeError(), "");
+}
+
+std::unique_ptr<Backend> Open() {
+  std::string why;
+  auto backend = cuda::MakeBackend({}, &why);
+  EXPECT_NE(backend, nullptr) << why;
+  return backend;
+}
+
+// As a node has them: one loads, another computes, each on a stream of its own.
+TEST(EmulatedCuda, WhatOneBackendHasLoadedIsThereForAnother) {
+  SignumEmulatedLazy(1);
+  const auto loader = Open();
+  const auto engine = Open();
+  std::mt19937 random(1);
+  const std::vector<uint8_t> bytes = RandomBytes(random, (size_t{8} << 20) + 12345);
+  const Buffer<uint8_t> there(*loader, bytes.size());
+  std::vector<uint8_t> got(bytes.size());
+  const auto fill = [&](size_t at, void* to, size_t size) {
+    std::copy_n(bytes.begin() + static_cast<int64_t>(at), size, static_cast<uint8_t*>(to));
+    return true;
+  };
+  EXPECT_TRUE(DeltaOpsOf(*loader).StageUpload(there.data(), bytes.size(), fill));
+  engine->Download(there.data(), got.data(), got.size());
+  EXPECT_EQ(got, bytes) << "staged";
+  const std::vector<uint8_t> other = RandomBytes(random, bytes.size());
+  TransferOpsOf(*loader)->CopyIn(there.data(), other.data(), other.size());
+  engine->Download(there.data(), got.data(), got.size());
+  EXPECT_EQ(got, other) << "copied";
+  loader->Upload(bytes.data(), there.data(), bytes.size());
+  engine->Download(there.data(), got.data(), got.size());
+  EXPECT_EQ(got, bytes) << "uploaded";
+  SignumEmulatedLazy(0);
+}
+
+// The second op needs more than the first had, which has not run yet.
+TEST(EmulatedCuda, MemoryForAnOpStaysUntilTheOpHasRun) {
+  SignumEmulatedLazy(1);
+  const auto backend = Open();
+  const Buffer<uint8_t> signs(*backend, 300'000 / 8);
+  backend->Zero(signs.data(), signs.size());
+  const OnDevice<float> ones(*backend, Floats(300'000, 1));
+  const OnDevice<float> row(*backend, Floats(1));
+  const OnDevice<float> small(*backend, Floats(100));
+  const OnDevice<float> large(*backend, Floats(300'000));
+  const SignPlane plane{signs.data(), nullptr, ones.data(), nullptr, false};
+  backend->SignGrad({plane, ones.data(), row.data(), small.data(), 1, 100});
+  backend->SignGrad({plane, ones.data(), row.data(), large.data(), 1, 300'000});
+  EXPECT_EQ(small.Get(), Floats(100, -1));
+  EXPECT_EQ(large.Get(), Floats(300'000, -1));
+  EXPECT_EQ(backend->TakeError(), "");
+  SignumEmulatedLazy(0);
 }
 
 // An event of ours passes after the caller's, which need not live that long.

@@ -7,6 +7,7 @@
 #include "gpu/cuda/backend.cuh"
 #include "gpu/serve/device_image.h"
 #include "storage/format/delta_file.h"
+#include "tests/gpu/cuda/emulation/held_event.h"
 
 namespace signum {
 
@@ -15,7 +16,9 @@ void PrintTo(TestDevice device, std::ostream* out) {
 }
 namespace {
 
+// Lazily: work is as late as it may be.
 std::unique_ptr<ops::Backend> MakeEmulated() {
+  SignumEmulatedLazy(1);
   std::string why;
   auto backend = cuda::MakeBackend({}, &why);
   EXPECT_EQ(why, "");
