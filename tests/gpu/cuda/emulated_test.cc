@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 #include <tuple>
 
@@ -52,6 +53,18 @@ TEST(EmulatedCuda, SaysWhyADeviceIsNotThere) {
   std::string why;
   EXPECT_EQ(cuda::MakeBackend({7, false}, &why), nullptr);
   EXPECT_EQ(why, "no device 7: there are 1");
+}
+
+TEST(EmulatedCuda, SaysThatTheModuleIsForOtherDevices) {
+  setenv("SIGNUM_EMULATED_NO_CODE", "1", 1);
+  std::string why;
+  EXPECT_EQ(cuda::MakeBackend({}, &why), nullptr);
+  unsetenv("SIGNUM_EMULATED_NO_CODE");
+  EXPECT_EQ(
+      why,
+      "the module has no code for device 0 (no kernel image is available for execution on the "
+      "device): see SIGNUM_CUDA_ARCHITECTURES");
+  EXPECT_NE(cuda::MakeBackend({}, &why), nullptr) << why;
 }
 
 TEST(EmulatedCuda, KeepsTheFirstErrorUntilItIsTaken) {

@@ -206,11 +206,18 @@ cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t widt
   }));
 }
 
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, void (*)()) {
+  NeedDevice();
+  const bool none = std::getenv("SIGNUM_EMULATED_NO_CODE") != nullptr;
+  return Remember(none ? cudaErrorNoKernelImageForDevice : cudaSuccess);
+}
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 const char* cudaGetErrorString(cudaError_t error) {
   return error == cudaErrorInvalidConfiguration ? "invalid configuration argument"
          : error == cudaErrorMemoryAllocation   ? "out of memory"
-                                                : "invalid argument";
+         : error == cudaErrorNoKernelImageForDevice
+             ? "no kernel image is available for execution on the device"
+             : "invalid argument";
 }
 
 cudaError_t LaunchEmulated(const cudaLaunchConfig_t& config, std::function<void()> thread) {
