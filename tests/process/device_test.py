@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import re
 import shutil
+import time
 
 import pytest
 import requests
@@ -216,6 +217,26 @@ def test_bytes_that_change_on_the_way_to_the_device_are_refused(two, admin, star
     assert reported[0]["version"] == 2 and reported[0]["reason"].startswith("device_mismatch:")
     flip.unlink()
     wait_until(lambda: [m["version"] for m in residency(node)["models"]] == [2], "the next try")
+
+
+@emulated_alone
+def test_a_device_that_fails_for_good_is_said_and_not_tried_again(two, start_node, tmp_path):
+    """As after an illegal access: the process must go, so its health says so, while it answers with errors."""
+    fail = tmp_path / "fail"
+    node = node_of(start_node, two, ["kjv"], env={"SIGNUM_EMULATED_FAIL": str(fail)})
+    api = ready(node)
+    assert ask(api, "kjv/model")
+    fail.touch()
+    error = api.error(503, model="kjv/model", prompt=PROMPT, max_tokens=1)
+    assert "illegal memory access" in error["message"], error
+    for path in ("/readyz", "/healthz"):
+        said = requests.get(node.url + path, timeout=PATIENCE)
+        assert said.status_code == 503 and said.json()["status"] == "failed" and "cuda:0" in said.json()["detail"]
+    steps = api.serving()[0]["steps"]
+    time.sleep(0.3)
+    assert api.serving()[0]["steps"] == steps, "nobody asks, so nothing is tried"
+    assert "illegal memory access" in api.error(503, model="kjv/model", prompt=PROMPT, max_tokens=1)["message"]
+    assert node.stop() == 0, node.log()[-2000:]
 
 
 @emulated_alone

@@ -113,6 +113,25 @@ TEST(EmulatedCuda, WhatOneBackendHasLoadedIsThereForAnother) {
   SignumEmulatedLazy(0);
 }
 
+// Its stream's work so far, and no less.
+TEST(EmulatedCuda, AnEventComesAfterAllOpsSoFar) {
+  SignumEmulatedLazy(1);
+  const auto loader = Open();
+  const auto engine = Open();
+  TransferOps& transfers = *TransferOpsOf(*loader);
+  for (int i = 0; i < 20; ++i) {
+    const OnDevice<uint8_t> bytes(*loader, 64);  // none of them 0
+    loader->Zero(bytes.data(), 64);
+    void* zeroed = transfers.RecordEvent();
+    std::vector<uint8_t> got(64);
+    EXPECT_TRUE(transfers.WaitForEvent(zeroed));
+    engine->Download(bytes.data(), got.data(), got.size());
+    EXPECT_EQ(got, std::vector<uint8_t>(64));
+    transfers.DestroyEvent(zeroed);
+  }
+  SignumEmulatedLazy(0);
+}
+
 // The second op needs more than the first had, which has not run yet.
 TEST(EmulatedCuda, MemoryForAnOpStaysUntilTheOpHasRun) {
   SignumEmulatedLazy(1);

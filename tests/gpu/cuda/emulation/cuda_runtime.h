@@ -67,8 +67,9 @@ inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits);
 inline float __double2float_rn(double value) { return static_cast<float>(value); }
 
 // The runtime: one device, with memory of its own (device_memory.h) and streams (streams.h).
-// Stricter than the real one: each thread says which device it uses, and what is asynchronous may
-// be late.
+// Once a kernel is launched while the file that $SIGNUM_EMULATED_FAIL names is there, it fails for
+// good, as after an illegal access. Stricter than the real one: each thread says which device it
+// uses, and what is asynchronous may be late.
 enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
@@ -76,6 +77,7 @@ enum cudaError_t {
   cudaErrorInvalidConfiguration = 9,
   cudaErrorNoKernelImageForDevice = 209,
   cudaErrorInvalidResourceHandle = 400,
+  cudaErrorIllegalAddress = 700,
   cudaErrorHostMemoryAlreadyRegistered = 712,
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };

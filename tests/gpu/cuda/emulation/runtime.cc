@@ -82,12 +82,14 @@ LockedMemory& Allocated() {  // by cudaMallocHost
 
 constexpr size_t kLarge = size_t{64} << 10;
 
-// Whether the device gets other bytes than were sent, in copies of kLarge and more: as long as the
-// file that $SIGNUM_EMULATED_FLIP names is there. For tests alone.
-bool Flips() {
-  const char* file = std::getenv("SIGNUM_EMULATED_FLIP");
+// Whether the file is there that the variable names: a test's switch.
+bool Switched(const char* variable) {
+  const char* file = std::getenv(variable);
   return file != nullptr && access(file, F_OK) == 0;
 }
+
+// Whether the device gets other bytes than were sent, in copies of kLarge and more.
+bool Flips() { return Switched("SIGNUM_EMULATED_FLIP"); }
 
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local bool device_set = false;
@@ -135,6 +137,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
   NeedDevice();
+  if (signum::emulation::DeviceFailed()) return Remember(cudaErrorIllegalAddress);
   *memory = signum::emulation::TakeDevice(bytes);
   return *memory == nullptr ? Remember(cudaErrorMemoryAllocation) : cudaSuccess;
 }
@@ -213,6 +216,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, void (*)()) {
 }
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 const char* cudaGetErrorString(cudaError_t error) {
+  if (error == cudaErrorIllegalAddress) return "an illegal memory access was encountered";
   return error == cudaErrorInvalidConfiguration ? "invalid configuration argument"
          : error == cudaErrorMemoryAllocation   ? "out of memory"
          : error == cudaErrorNoKernelImageForDevice
@@ -229,6 +233,7 @@ cudaError_t LaunchEmulated(const cudaLaunchConfig_t& config, std::function<void(
                     grid.y <= 65535 && grid.z <= 65535 && threads > 0 && threads <= 1024 &&
                     config.dynamicSmemBytes == 0;
   if (!fits) return Remember(cudaErrorInvalidConfiguration);
+  if (Switched("SIGNUM_EMULATED_FAIL")) signum::emulation::FailDevice();
   return Remember(Enqueue(config.stream, [grid, block, run = std::move(thread)] {
     signum::emulation::RunGrid(grid, block, run);
   }));

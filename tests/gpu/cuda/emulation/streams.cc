@@ -51,6 +51,7 @@ struct World {
   std::vector<EmulatedStream*> streams;  // all, with those that were destroyed before their end
   std::set<cudaStream_t> open;
   bool lazy = false;
+  bool failed = false;
   std::mt19937 random;
 };
 World& TheWorld() {
@@ -66,6 +67,7 @@ bool CanRun(const EmulatedStream* stream) {
 
 // The next piece of work of one of the streams; false where none has any that can run.
 bool RunOne(World& world) {
+  if (world.failed) return false;
   std::vector<EmulatedStream*> ready;
   std::copy_if(world.streams.begin(), world.streams.end(), std::back_inserter(ready), CanRun);
   if (ready.empty()) return false;
@@ -82,7 +84,7 @@ bool RunOne(World& world) {
 
 template <class Done>
 void RunUntil(World& world, std::unique_lock<std::mutex>& lock, Done done) {
-  while (!done()) {
+  while (!world.failed && !done()) {
     if (!RunOne(world)) world.changed.wait(lock);
   }
 }
@@ -108,8 +110,9 @@ cudaError_t With(cudaStream_t stream, cudaEvent_t event, Call&& call) {
   std::unique_lock lock(world.mutex);
   EmulatedStream* found = Find(world, stream);
   if (found == nullptr || !world.events.contains(event)) return cudaErrorInvalidResourceHandle;
+  if (world.failed) return cudaErrorIllegalAddress;
   call(world, lock, *found);
-  return cudaSuccess;
+  return world.failed ? cudaErrorIllegalAddress : cudaSuccess;
 }
 
 void Push(World& world, EmulatedStream& stream, Work work) {
@@ -128,11 +131,26 @@ bool Overlap(HostRange a, HostRange b) {
 
 namespace signum::emulation {
 
+void FailDevice() {
+  World& world = TheWorld();
+  const std::lock_guard lock(world.mutex);
+  world.failed = true;
+  for (EmulatedStream* stream : world.streams) stream->queue.clear();
+  world.changed.notify_all();
+}
+
+bool DeviceFailed() {
+  World& world = TheWorld();
+  const std::lock_guard lock(world.mutex);
+  return world.failed;
+}
+
 cudaError_t Enqueue(cudaStream_t stream, std::function<void()> run, HostRange host) {
   World& world = TheWorld();
   const std::lock_guard lock(world.mutex);
   EmulatedStream* found = Find(world, stream);
   if (found == nullptr) return cudaErrorInvalidResourceHandle;
+  if (world.failed) return cudaErrorIllegalAddress;
   Push(world, *found, {nullptr, std::move(run), host});
   return cudaSuccess;
 }
@@ -177,12 +195,13 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   std::unique_lock lock(world.mutex);
   const EmulatedStream* found = Find(world, stream);
   if (found == nullptr) return cudaErrorInvalidResourceHandle;
+  if (world.failed) return cudaErrorIllegalAddress;
   const auto last = std::make_shared<Mark>();
   if (found->queue.empty()) return cudaSuccess;
   // What others put there meanwhile is not waited for.
   Find(world, stream)->queue.push_back({nullptr, [last] { last->passed = true; }, {}});
   RunUntil(world, lock, [&] { return last->passed; });
-  return cudaSuccess;
+  return world.failed ? cudaErrorIllegalAddress : cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {

@@ -19,6 +19,9 @@ struct HostRange {
 };
 
 cudaError_t Enqueue(cudaStream_t stream, std::function<void()> run, HostRange host = {});
+// From now on nothing runs, and who waits gets an error.
+void FailDevice();
+bool DeviceFailed();
 // Whether queued work is at any of it.
 bool IsQueued(HostRange host);
 
