@@ -113,6 +113,24 @@ TEST(EmulatedCuda, WhatOneBackendHasLoadedIsThereForAnother) {
   SignumEmulatedLazy(0);
 }
 
+// In a process of its own, which is of no more use then.
+TEST(EmulatedCudaDeathTest, ADeviceThatFailedIsNotOpenedAgain) {
+  const auto fails = [](const std::string& error) {
+    return error.find("illegal memory access") != error.npos;
+  };
+  const auto run = [&] {
+    const auto backend = Open();
+    const OnDevice<float> x(*backend, Floats(8));
+    setenv("SIGNUM_EMULATED_FAIL", "/", 1);  // it is there
+    backend->Add({x.data(), x.data(), x.data(), 8});
+    bool right = fails(backend->TakeError()) && fails(backend->TakeError());
+    std::string why;
+    right = right && cuda::MakeBackend({}, &why) == nullptr && fails(why);
+    std::_Exit(right ? 0 : 1);
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
+}
+
 // Its stream's work so far, and no less.
 TEST(EmulatedCuda, AnEventComesAfterAllOpsSoFar) {
   SignumEmulatedLazy(1);
