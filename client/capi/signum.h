@@ -132,7 +132,8 @@ SIGNUM_API signum_lease* signum_lease_retain(signum_lease* lease);
 SIGNUM_API void signum_lease_release(signum_lease* lease);
 /* The same for work on a CUDA device that may not be done yet: the lease is released when `event`,
  * a cudaEvent_t that was recorded after that work, has passed. Waits for nothing; the event may be
- * recorded anew or destroyed from then on. NULL: signum_lease_release. SIGNUM_INVALID "no_device"
+ * recorded anew or destroyed from then on. NULL: signum_lease_release. A pointer that is no live
+ * event is undefined, as it is to the runtime itself. SIGNUM_INVALID "no_device"
  * for a lease of host memory, SIGNUM_UNAVAILABLE "device_failed"; the lease is not released then.
  * Once the node is closed it waits. */
 SIGNUM_API signum_status signum_lease_release_after(signum_lease* lease, void* event);
@@ -161,7 +162,8 @@ typedef struct signum_lease_info {
 
 SIGNUM_API signum_status signum_lease_describe(const signum_lease* lease, signum_lease_info* info);
 /* What is put on `stream`, a cudaStream_t, from now on runs after the lease's ready_event: no wait
- * on the host. SIGNUM_INVALID "no_device" for a lease of host memory, "bad_stream". */
+ * on the host. SIGNUM_INVALID "no_device" for a lease of host memory, "bad_stream" where the runtime
+ * refuses it; a pointer that is no live stream is undefined, as it is to the runtime itself. */
 SIGNUM_API signum_status signum_lease_wait(const signum_lease* lease, void* stream);
 
 /* ---- the tensors of a delta file */

@@ -44,13 +44,28 @@ http::Response Prefetch(Node& node, const http::Request& request) {
   return NoStore(http::Json(202, "{}"));
 }
 
-http::Response Ready(const Node& node) {
+http::Response NotNow(const char* status, const std::string& detail) {
+  return NoStore(http::Json(503, nlohmann::json{{"status", status}, {"detail", detail}}.dump()));
+}
+
+std::string FailedBecause(const Serving* serving) {
+  return serving == nullptr ? "" : serving->FailedBecause();
+}
+
+http::Response Healthy(const Serving* serving) {
+  const std::string failed = FailedBecause(serving);
+  if (!failed.empty()) return NotNow("failed", failed);
+  return NoStore(http::Json(200, R"({"status":"ok"})"));
+}
+
+http::Response Ready(const Node& node, const Serving* serving) {
+  const std::string failed = FailedBecause(serving);
+  if (!failed.empty()) return NotNow("failed", failed);
   const std::string missing = node.NotReadyBecause();
   if (missing.empty()) return NoStore(http::Json(200, R"({"status":"ready"})"));
-  http::Response response =
-      http::Json(503, nlohmann::json{{"status", "starting"}, {"detail", missing}}.dump());
+  http::Response response = NotNow("starting", missing);
   response.Set("Retry-After", "1");
-  return NoStore(std::move(response));
+  return response;
 }
 
 void AddGet(http::Router& router, const char* path, std::function<http::Response()> answer) {
@@ -64,8 +79,8 @@ void AddGet(http::Router& router, const char* path, std::function<http::Response
 
 http::Router NodeRoutes(Node& node, const Serving* serving) {
   http::Router router;
-  AddGet(router, "/healthz", [] { return NoStore(http::Json(200, R"({"status":"ok"})")); });
-  AddGet(router, "/readyz", [&node] { return Ready(node); });
+  AddGet(router, "/healthz", [serving] { return Healthy(serving); });
+  AddGet(router, "/readyz", [&node, serving] { return Ready(node, serving); });
   AddGet(router, "/metrics", [&node, serving] {
     std::string text = node.MetricsText();
     if (serving != nullptr) text += serving->MetricsText();

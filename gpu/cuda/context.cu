@@ -8,6 +8,18 @@ namespace {
 constexpr int kLeastMajor = 7;  // 7.5: what CUDA 13 builds for
 constexpr int kLeastMinor = 5;
 
+__global__ void Nothing() {}
+
+// "" where the module has code for the calling thread's device.
+std::string WhyNoCode(int device) {
+  cudaFuncAttributes attributes{};
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, Nothing);
+  if (error == cudaSuccess) return {};
+  cudaGetLastError();
+  return "the module has no code for device " + std::to_string(device) + " (" +
+         cudaGetErrorString(error) + "): see SIGNUM_CUDA_ARCHITECTURES";
+}
+
 // "" where device `device` is there and new enough.
 std::string WhyNot(int device) {
   int count = 0;  // a missing driver leaves it as it is
@@ -34,6 +46,7 @@ Context* Context::Open(int device, std::string* why) {
   auto* context = new Context;
   context->device_ = device;
   context->Use();
+  if (const std::string no_code = WhyNoCode(device); !no_code.empty()) context->Fail(no_code);
   context->Check(
       cudaDeviceGetAttribute(&context->multiprocessors_, cudaDevAttrMultiProcessorCount, device),
       "cudaDeviceGetAttribute");

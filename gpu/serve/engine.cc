@@ -334,6 +334,7 @@ Result<std::vector<std::span<const float>>> ServeEngine::Step(std::span<const Se
   auto logits = Run(steps, batch);
   // Waits, whatever came of it: who holds the weights may let them go now.
   const Result<void> ran = CheckBackend(backend_);
+  failed_ = !ran && !CheckBackend(backend_);
   if (logits && !ran) return ran.error();
   return logits;
 }

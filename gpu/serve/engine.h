@@ -43,6 +43,10 @@ class ServeEngine {
   // an error too, nothing runs any more that reads the steps' weights.
   Result<std::vector<std::span<const float>>> Step(std::span<const SequenceStep> steps);
 
+  // Whether the backend failed in a step, and still does when nothing is asked of it: so a device is
+  // after an illegal access, for as long as the process lives.
+  bool failed() const { return failed_; }
+
   const BaseWeights& base() const { return *base_; }
   const ServeEngineOptions& options() const { return options_; }
   // Bytes of the cache of keys and values for each token.
@@ -98,6 +102,7 @@ class ServeEngine {
   ops::Buffer<int32_t> numbers_;
   ops::Buffer<ops::NormWeight> norm_weights_;
   OnBackend device_;
+  bool failed_ = false;
   std::vector<float> host_logits_;  // where the backend's memory is not the host's
 };
 

@@ -1,8 +1,13 @@
-"""signum-node with a device: the CUDA module's kernels over the emulator (tests/gpu/CMakeLists.txt), a few tokens each."""
+"""signum-node with a device: the CUDA module's kernels over the emulator (tests/gpu/CMakeLists.txt), a few tokens each.
+
+With SIGNUM_TEST_DEVICE=cuda:0 on a real one, whose module lies beside the programs (gpu/run_on_device).
+"""
 
 import concurrent.futures
+import os
 import re
 import shutil
+import time
 
 import pytest
 import requests
@@ -10,12 +15,16 @@ import requests
 from openai import OpenAi
 from programs import BIN, FAMILY, PATIENCE, run, wait_until
 
+REAL = "SIGNUM_TEST_DEVICE" in os.environ
 EMULATED = BIN.parent / "emulated"
-DEVICE = {"SIGNUM_CUDA_MODULE": str(EMULATED / "libsignum_cuda.so"), "LD_LIBRARY_PATH": str(EMULATED)}
+DEVICE = {} if REAL else {"SIGNUM_CUDA_MODULE": str(EMULATED / "libsignum_cuda.so"), "LD_LIBRARY_PATH": str(EMULATED),
+          "SIGNUM_EMULATED_LAZY": "1"}  # work is as late as it may be
 PROMPT = "In the"
 TOKENS = 3
 
-pytestmark = pytest.mark.skipif(not (EMULATED / "libsignum_cuda.so").exists(), reason="the emulated module is not built")
+pytestmark = pytest.mark.skipif(not REAL and not (EMULATED / "libsignum_cuda.so").exists(),
+                                reason="the emulated module is not built")
+emulated_alone = pytest.mark.skipif(REAL, reason="a real device has no such faults to order")
 
 
 @pytest.fixture
@@ -186,6 +195,7 @@ def test_a_delta_that_the_device_cannot_hold_is_refused_with_the_numbers(two, ad
     assert str(size) in refused["message"] and "--device-memory" in refused["message"]
 
 
+@emulated_alone
 def test_bytes_that_change_on_the_way_to_the_device_are_refused(two, admin, start_node, tmp_path):
     """The old generation stays, and what came wrong is not tried again without end."""
     flip = tmp_path / "flip"
@@ -209,6 +219,27 @@ def test_bytes_that_change_on_the_way_to_the_device_are_refused(two, admin, star
     wait_until(lambda: [m["version"] for m in residency(node)["models"]] == [2], "the next try")
 
 
+@emulated_alone
+def test_a_device_that_fails_for_good_is_said_and_not_tried_again(two, start_node, tmp_path):
+    """As after an illegal access: the process must go, so its health says so, while it answers with errors."""
+    fail = tmp_path / "fail"
+    node = node_of(start_node, two, ["kjv"], env={"SIGNUM_EMULATED_FAIL": str(fail)})
+    api = ready(node)
+    assert ask(api, "kjv/model")
+    fail.touch()
+    error = api.error(503, model="kjv/model", prompt=PROMPT, max_tokens=1)
+    assert "illegal memory access" in error["message"], error
+    for path in ("/readyz", "/healthz"):
+        said = requests.get(node.url + path, timeout=PATIENCE)
+        assert said.status_code == 503 and said.json()["status"] == "failed" and "cuda:0" in said.json()["detail"]
+    steps = api.serving()[0]["steps"]
+    time.sleep(0.3)
+    assert api.serving()[0]["steps"] == steps, "nobody asks, so nothing is tried"
+    assert "illegal memory access" in api.error(503, model="kjv/model", prompt=PROMPT, max_tokens=1)["message"]
+    assert node.stop() == 0, node.log()[-2000:]
+
+
+@emulated_alone
 def test_a_base_that_the_device_cannot_hold_is_refused_with_the_numbers(two, start_node):
     node = node_of(start_node, two, ["kjv"], env={"SIGNUM_EMULATED_MEMORY": str(5 << 20)})
     refused = wait_until(lambda: pending(node, "kjv/model").get("reason") and pending(node, "kjv/model"), "a refusal")
@@ -216,12 +247,14 @@ def test_a_base_that_the_device_cannot_hold_is_refused_with_the_numbers(two, sta
     assert residency(node)["device_memory"]["used"] == 0
 
 
+@emulated_alone
 def test_slots_that_the_device_cannot_hold_are_refused_at_the_start():
     ended = run(BIN / "signum-node", "--registry", "http://127.0.0.1:9", "--tenant", "a", "--cache", "/tmp/none", "--slots", "1",
                 "--device", "cuda:0", "--device-memory", "1MiB", env={**DEVICE, "SIGNUM_EMULATED_MEMORY": "4096"})
     assert ended.returncode == 1 and "(device_memory)" in ended.stderr and "4096" in ended.stderr
 
 
+@emulated_alone
 def test_a_device_that_is_not_there_is_said_at_the_start():
     command = [BIN / "signum-node", "--registry", "http://127.0.0.1:9", "--tenant", "a", "--cache", "/tmp/none"]
     missing = run(*command, "--device", "cuda", env={"SIGNUM_CUDA_MODULE": "/nowhere/module.so"})

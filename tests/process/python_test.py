@@ -277,7 +277,8 @@ def test_from_c(zoo, tmp_path):
 
 
 EMULATED = BIN.parent / "emulated"
-DEVICE = {"SIGNUM_CUDA_MODULE": str(EMULATED / "libsignum_cuda.so"), "LD_LIBRARY_PATH": str(EMULATED)}
+DEVICE = {"SIGNUM_CUDA_MODULE": str(EMULATED / "libsignum_cuda.so"), "LD_LIBRARY_PATH": str(EMULATED),
+          "SIGNUM_EMULATED_SHARED": "1"}
 on_device = pytest.mark.skipif(not (EMULATED / "libsignum_cuda.so").exists(), reason="the emulated module is not built")
 
 
@@ -303,7 +304,7 @@ def test_on_a_device(installed, zoo, tmp_path):
     # Found beside the library.
     module = shutil.copyfile(EMULATED / "libsignum_cuda.so", package / "libsignum_cuda.so")
     env = {"LD_LIBRARY_PATH": str(EMULATED), "SIGNUM_CUDA_MODULE": "", "SIGNUM_LIBRARY": "",
-           "PYTHONPATH": f"{package.parent}:{here}"}
+           "SIGNUM_EMULATED_SHARED": "1", "PYTHONPATH": f"{package.parent}:{here}"}
     done = run(installed.parents[2] / "bin/python", here / "device_check.py", zoo.registry.url, zoo.token,
                tmp_path / "delta", tmp_path / "cache", module, env=env)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,6 +15,7 @@ struct EngineStats {
   uint64_t prompt_tokens = 0, prefix_tokens = 0;  // taken in; of those, found in the cache
   uint64_t preempted = 0;  // requests that gave their blocks to older ones, to be computed again
   uint64_t blocks = 0, blocks_used = 0;
+  bool failed = false;  // ServeEngine::failed
 };
 
 // How a request ended, as its label has it.

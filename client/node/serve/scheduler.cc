@@ -245,7 +245,11 @@ void Scheduler::Step() {
   }
   ++counted_.steps;
   auto logits = engine_->Step(steps);
-  if (!logits) return EndAll(logits.error());
+  counted_.failed = engine_->failed();
+  if (!logits) {
+    Publish();  // before anybody hears of it
+    return EndAll(logits.error());
+  }
   Deliver(*std::move(logits));
 }
 

@@ -204,6 +204,16 @@ std::vector<Serving::BaseStats> Serving::stats() const {
   return out;
 }
 
+std::string Serving::FailedBecause() const {
+  for (const BaseStats& base : stats()) {
+    if (base.scheduler.failed) {
+      return device_->name() + " has failed while it computed for base " + base.name +
+             ": the node must be started again";
+    }
+  }
+  return "";
+}
+
 nlohmann::json Serving::StatsDocument() const {
   nlohmann::json out = nlohmann::json::array();
   for (const BaseStats& base : stats()) {

@@ -57,6 +57,8 @@ class Serving {
     EngineStats scheduler;
   };
   std::vector<BaseStats> stats() const;
+  // Which device is of no use any more, and why; empty as long as none is.
+  std::string FailedBecause() const;
   // For all requests that are answered, engines or not.
   ServingMetrics& metrics() { return metrics_; }
   std::string MetricsText() const { return metrics_.Text(); }

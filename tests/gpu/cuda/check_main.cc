@@ -7,7 +7,8 @@
 // usage: cuda_check [PART_OF_A_NAME]
 // Runs the cases of tests/gpu/ops (those whose names contain the argument) on the first CUDA
 // device. A plain main, because a bare GPU machine has no GoogleTest. Exit 0 where all passed, 1
-// where one failed, 77 (ctest's skip) where there is no device.
+// where one failed or driver and module are there and no device opens, 77 (ctest's skip) where they
+// are not.
 
 namespace {
 
@@ -28,8 +29,8 @@ int main(int argc, char** argv) {
   signum::cuda::LoadFailure failure;
   const auto backend = signum::cuda::LoadBackend({}, &failure);
   if (backend == nullptr) {
-    std::printf("skipped: %s\n", failure.why.c_str());
-    return 77;
+    std::printf("%s: %s\n", failure.present ? "FAILED" : "skipped", failure.why.c_str());
+    return failure.present ? 1 : 77;
   }
   const std::string part = argc > 1 ? argv[1] : "";
   int passed = 0;

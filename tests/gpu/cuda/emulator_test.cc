@@ -87,6 +87,7 @@ TEST(EmulatorDeathTest, AShuffleOfPartOfAWarpIsBroken) {
 }
 
 TEST(Emulator, RefusesLaunchesBeyondTheLimits) {
+  cudaSetDevice(0);
   cudaLaunchConfig_t config;
   config.blockDim = dim3(1025);
   EXPECT_EQ(cudaLaunchKernelEx(

@@ -10,7 +10,9 @@
 enum cublasStatus_t { CUBLAS_STATUS_SUCCESS = 0, CUBLAS_STATUS_INVALID_VALUE = 7 };
 enum cublasOperation_t { CUBLAS_OP_N = 0, CUBLAS_OP_T = 1 };
 enum cublasMath_t { CUBLAS_DEFAULT_MATH = 0, CUBLAS_TF32_TENSOR_OP_MATH = 3 };
-struct EmulatedCublas {};
+struct EmulatedCublas {
+  cudaStream_t stream = nullptr;
+};
 using cublasHandle_t = EmulatedCublas*;
 
 cublasStatus_t cublasCreate(cublasHandle_t* handle);

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <tuple>
+#include <utility>
 
 #include "tests/gpu/cuda/emulation/emulator.h"
 
@@ -64,14 +66,19 @@ inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(va
 inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
 inline float __double2float_rn(double value) { return static_cast<float>(value); }
 
-// The runtime: one device, whose memory is the host's, and which has always finished but for what
-// waits for a test's event (held_event.h).
+// The runtime: one device, with memory of its own (device_memory.h) and streams (streams.h).
+// Once a kernel is launched while the file that $SIGNUM_EMULATED_FAIL names is there, it fails for
+// good, as after an illegal access. Stricter than the real one: each thread says which device it
+// uses, and what is asynchronous may be late.
 enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidConfiguration = 9,
+  cudaErrorNoKernelImageForDevice = 209,
   cudaErrorInvalidResourceHandle = 400,
+  cudaErrorIllegalAddress = 700,
+  cudaErrorHostMemoryAlreadyRegistered = 712,
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 enum cudaDeviceAttr {
@@ -124,14 +131,21 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t width, size_t height,
                               cudaStream_t stream);
+struct cudaFuncAttributes {};
+// Fails where $SIGNUM_EMULATED_NO_CODE is set, as a module does that was built for other devices.
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*kernel)());
 cudaError_t cudaGetLastError();
 const char* cudaGetErrorString(cudaError_t error);
 
 // The device refuses a launch beyond its limits.
-cudaError_t LaunchEmulated(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
+cudaError_t LaunchEmulated(const cudaLaunchConfig_t& config, std::function<void()> thread);
 
+// The parameters are copied: the kernel may run later.
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  return LaunchEmulated(*config, [&] { kernel(static_cast<Parameters>(arguments)...); });
+  static_assert((std::is_trivially_copyable_v<Parameters> && ...));
+  static_assert((sizeof(Parameters) + ... + 0) <= 4096);  // what every device and driver takes
+  std::tuple<Parameters...> parameters(static_cast<Parameters>(arguments)...);
+  return LaunchEmulated(*config, [kernel, parameters] { std::apply(kernel, parameters); });
 }

@@ -13,6 +13,8 @@ void SignumEmulatedPass(void* event);
 // A cudaStream_t, and for how many events it has waited; -1 where there is no such stream.
 void* SignumEmulatedStream();
 int SignumEmulatedWaits(void* stream);
-// Bytes of the host's memory that are page-locked.
+// Bytes of the host's memory that cudaHostRegister has page-locked.
 size_t SignumEmulatedLocked();
+// Work runs lazily from now on (streams.h), or at once again: 0.
+void SignumEmulatedLazy(unsigned seed);
 }
