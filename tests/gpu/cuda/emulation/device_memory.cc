@@ -11,6 +11,8 @@
 #include <map>
 #include <mutex>
 
+#include "tests/support/sanitizers.h"
+
 namespace signum::emulation {
 namespace {
 
@@ -18,7 +20,7 @@ constexpr size_t kAlignment = 256;
 constexpr size_t kSpace = size_t{1} << 38;      // of addresses: far more than is ever in use
 constexpr size_t kPoisoned = size_t{32} << 20;  // larger pieces are left as they are
 constexpr size_t kQuarantine = size_t{64} << 20;
-#if defined(__SANITIZE_ADDRESS__)
+#if SIGNUM_ASAN
 constexpr bool kOwnHeap = false;
 #else
 constexpr bool kOwnHeap = true;

@@ -13,7 +13,9 @@
 #include <random>
 #include <vector>
 
-#if defined(__SANITIZE_ADDRESS__)
+#include "tests/support/sanitizers.h"
+
+#if SIGNUM_ASAN
 #include <sanitizer/common_interface_defs.h>
 #define SIGNUM_FIBER_START(save, stack, size) __sanitizer_start_switch_fiber(save, stack, size)
 #define SIGNUM_FIBER_FINISH(saved, stack, size) __sanitizer_finish_switch_fiber(saved, stack, size)
