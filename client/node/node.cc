@@ -297,7 +297,10 @@ std::string Node::MetricsText() {
 }
 
 std::string Node::NotReadyBecause() const {
-  if (!follower_->state().known) return "what is live is not known yet";
+  if (const Follower::State following = follower_->state(); !following.known) {
+    const std::string why = following.error.empty() ? "" : ": " + following.error;
+    return "what is live is not known yet" + why;
+  }
   for (const TargetStatus& target : targets_.Snapshot()) {
     if (!follower_->Named(target.want.tenant)) continue;
     const bool loading =

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import re
 import threading
+import time
 
 import pytest
 import requests
@@ -118,6 +119,40 @@ def test_seeds_decide_samples(api):
         api.text("pysrc/model", "def ", max_tokens=30)
     assert api.text("pysrc/model", "def ", max_tokens=30, temperature=1, top_p=0) == \
         api.text("pysrc/model", "def ", max_tokens=30)
+
+
+def test_several_answers_to_each_prompt(api):
+    """Choices are those of each prompt together; answer i of the request is what seed + i gives alone."""
+    asked = {"max_tokens": 12, "temperature": 1}
+    answer = api.complete("kjv/model", [PROMPT, "And"], n=3, seed=7, **asked)
+    texts = [choice["text"] for choice in answer["choices"]]
+    assert texts == [api.text("kjv/model", prompt, seed=7 + 3 * i + j, **asked)
+                     for i, prompt in enumerate([PROMPT, "And"]) for j in range(3)]
+    assert len(set(texts)) > 3
+    once = api.complete("kjv/model", [PROMPT, "And"], **asked)["usage"]["prompt_tokens"]
+    assert answer["usage"]["prompt_tokens"] == once and answer["usage"]["completion_tokens"] == 6 * 12
+
+
+def test_places_of_logprobs_are_characters(api):
+    ids = api.complete("kjv/model", "In the d\u00e9luge", echo=True, max_tokens=3, logprobs=0)["choices"][0]
+    text, logprobs = ids["text"], ids["logprobs"]
+    assert logprobs["text_offset"][:3] == [0, 0, 2]  # nothing, "In" (its blank is the tokenizer's), " the"
+    for token, at in zip(logprobs["tokens"], logprobs["text_offset"]):
+        if "\ufffd" not in token:
+            assert text[at:].startswith(token) or (at == 0 and text.startswith(token.removeprefix(" "))), (token, at)
+
+
+def test_a_model_is_found_by_its_name(served, api):
+    listed = {model["id"]: model for model in requests.get(api.url + "/v1/models", timeout=PATIENCE).json()["data"]}
+    for path in ("kjv/model", "kjv%2Fmodel"):  # OpenAI's clients send the latter
+        found = requests.get(f"{api.url}/v1/models/{path}", timeout=PATIENCE)
+        assert found.status_code == 200 and found.json() == listed["kjv/model"]
+    for path in ("kjv/none", "kjv%2Fnone", "kjv", "%2F"):
+        missing = requests.get(f"{api.url}/v1/models/{path}", timeout=PATIENCE)
+        assert missing.status_code == 404 and missing.json()["error"]["code"] == "model_not_found"
+    # Nothing else is reached by another spelling, and what an API key guards stays guarded.
+    assert requests.get(api.url + "/v1%2Fresidency", timeout=PATIENCE).status_code == 404
+    assert requests.get(api.url + "/v1/models%2f..%2fresidency", timeout=PATIENCE).status_code == 404
 
 
 def test_stop_strings_end_the_text_before_them(api):
@@ -277,10 +312,10 @@ def test_malformed_requests(api):
     assert broken.status_code == 400 and broken.json()["error"]["code"] == "bad_json"
     good = {"model": "kjv/model", "prompt": PROMPT}
     for field, value in (("model", 3), ("prompt", None), ("prompt", {}), ("prompt", [1, "a"]), ("max_tokens", -1),
-                         ("temperature", "hot"), ("top_p", 2), ("stop", 5), ("n", 2), ("logprobs", 99),
-                         ("stream", "yes"), ("tools", [{}]), ("presence_penalty", 1), ("prompt", [])):
+                         ("temperature", "hot"), ("top_p", 2), ("stop", 5), ("n", 99), ("logprobs", 99),
+                         ("stream", "yes"), ("tools", [{}]), ("presence_penalty", 1), ("prompt", []), ("no_such_field", 1)):
         error = api.error(400, **{**good, field: value})
-        assert field in error["message"], error
+        assert error["param"] == field and field in error["message"], error
     assert "4096" in api.error(400, model="kjv/model", prompt=[1, 4096])["message"]
 
 
@@ -297,6 +332,14 @@ def test_prompts_over_the_context_name_the_numbers(api):
     assert "513" in error["message"]
     answer = api.complete("kjv/model", [5] * 500, max_tokens=12)
     assert answer["usage"]["total_tokens"] <= 512
+
+
+def test_megabytes_that_cannot_fit_are_not_read(api):
+    begun = time.monotonic()
+    error = api.error(400, model="kjv/model", prompt="x " * 3_500_000)
+    assert error["code"] == "context_length_exceeded" and "7000000 bytes" in error["message"]
+    assert time.monotonic() - begun < 2  # reading them takes several seconds
+    api.error(400, "/v1/chat/completions", model="kjv/model", messages=[{"role": "user", "content": "x " * 3_500_000}])
 
 
 def test_a_full_queue_says_429(served, start_node):

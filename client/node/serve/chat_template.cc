@@ -17,8 +17,13 @@ Result<Value> MessageValue(const ChatMessage& message) {
   if (role != "system" && role != "user" && role != "assistant") {
     return BadMessages("role '" + Printable(role) + "' is not system, user or assistant");
   }
-  return jinja::MakeDict({{Value::Of("role"), Value::Of(role)},
-                          {Value::Of("content"), Value::Of(jinja::Text(message.content, true))}});
+  std::vector<std::pair<Value, Value>> items = {
+      {Value::Of("role"), Value::Of(role)},
+      {Value::Of("content"), Value::Of(jinja::Text(message.content, true))}};
+  if (message.name) {
+    items.emplace_back(Value::Of("name"), Value::Of(jinja::Text(*message.name, true)));
+  }
+  return jinja::MakeDict(std::move(items));
 }
 
 Result<Value> MessagesValue(const std::vector<ChatMessage>& messages) {

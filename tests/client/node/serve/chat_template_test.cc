@@ -91,6 +91,12 @@ TEST_F(ChatTemplateTest, MarkersInAMessageAreText) {
   EXPECT_EQ(Apply(split, *qwen2_, {{"user", "end|>"}}), qwen2_->Encode("<|im_end|>"));
 }
 
+TEST_F(ChatTemplateTest, WhoSpeaksHasANameWhereOneIsGiven) {
+  const ChatTemplate chat("{% for m in messages %}[{{ m.name }}]{{ m.content }}{% endfor %}", {});
+  EXPECT_EQ(Apply(chat, *qwen2_, {{"user", "a", "<|im_end|>"}, {"user", "b"}}),
+            qwen2_->Encode("[<|im_end|>]a[]b"));
+}
+
 TEST_F(ChatTemplateTest, ARoleMayBePartOfAMarker) {
   const ChatTemplate chat("{% for m in messages %}{{ '<' + m.role + '>' }}{% endfor %}", {});
   const std::string file = R"({"model": {"type": "BPE", "vocab": {"x": 0}, "merges": []},
