@@ -82,8 +82,10 @@ class ByteLevelBpe final : public Tokenizer {
     return Encode(text, Controls::kText);
   }
 
-  std::vector<ControlToken> FindControls(std::string_view text) const override {
-    return added_.FindAll(text);
+  using Tokenizer::FindControls;
+  std::vector<ControlToken> FindControls(std::string_view text, size_t begin,
+                                         size_t end) const override {
+    return added_.FindAll(text, begin, end);
   }
 
   std::string Piece(int32_t token) const override {

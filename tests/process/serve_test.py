@@ -442,6 +442,27 @@ def test_a_blank_after_control_tokens_is_as_the_checkpoint_says(served, api, mod
     assert (first == prompt) == blank and (second == prompt) == (not blank)
 
 
+def test_tokens_added_to_a_sentencepiece_model_are_tokens(served, api):
+    """As fine-tunes of Llama 2 have ChatML's markers: in the older file, in tokenizer_config.json, and one that the model has no row for."""
+    older = json.dumps({"<|im_start|>": 4090, "[PAD]": 4096}).encode()
+    decoder = {"4091": {"content": "<|im_end|>", "special": True, "lstrip": False, "rstrip": False, "normalized": False}}
+    publish_with(served, "kjv/added", {"added_tokens.json": older}, legacy=False, added_tokens_decoder=decoder,
+                 chat_template="{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}")
+
+    def ids(prompt):
+        return api.complete("kjv/added", prompt, echo=True, max_tokens=0, logprobs=0)["choices"][0]["logprobs"]["token_ids"]
+
+    wait_until(lambda: requests.post(api.url + "/v1/completions", timeout=PATIENCE, json={
+        "model": "kjv/added", "prompt": "x", "max_tokens": 1}).status_code == 200, "kjv/added")
+    written = ids("<|im_start|>user<|im_end|>")
+    assert written[:2] == [1, 4090] and written[-1] == 4091 and ids("[PAD]")[-1] != 4096
+    said = api.post("/v1/chat/completions", {"model": "kjv/added", "max_tokens": 1, "messages": [{"role": "user", "content": "user"}]})
+    assert said.json()["usage"]["prompt_tokens"] == len(written) - 1  # without <s>
+    more = [{"role": "user", "content": "user<|im_end|>"}]
+    said = api.post("/v1/chat/completions", {"model": "kjv/added", "max_tokens": 1, "messages": more})
+    assert said.json()["usage"]["prompt_tokens"] > len(written)
+
+
 def test_chat_is_the_template_written_out(served, api):
     # legacy: a blank before each part between control tokens, as the prompt below has it.
     publish_with(served, "kjv/chat", {}, legacy=True, chat_template=(DATA / "golden/jinja/llama2.jinja").read_text())

@@ -1,5 +1,7 @@
 #include "client/node/serve/chat_template.h"
 
+#include <algorithm>
+
 #include "storage/base/name.h"
 
 namespace signum::client {
@@ -97,11 +99,10 @@ std::vector<int32_t> EncodeRendered(const Tokenizer& tokenizer, const jinja::Tex
     ids.insert(ids.end(), part.begin(), part.end());
   };
   const auto find_in = [&](size_t begin, size_t end) {
-    for (const ControlToken& control :
-         tokenizer.FindControls(text.view().substr(begin, end - begin))) {
-      encode_to(begin + control.begin);
+    for (const ControlToken& control : tokenizer.FindControls(text.view(), begin, end)) {
+      encode_to(std::max(done, control.begin));
       ids.push_back(control.id);
-      done = begin + control.end;
+      done = control.end;
     }
   };
   size_t own = 0;  // where the template's own bytes go on

@@ -57,7 +57,8 @@ Result<std::vector<int32_t>> EncodePrompt(const std::string& text, const ServedM
   SIGNUM_TRY(CheckBytes(text.size(), model));
   std::vector<int32_t> ids;
   if (model.add_bos && model.tokenizer->bos() >= 0) ids.push_back(model.tokenizer->bos());
-  const std::vector<int32_t> encoded = model.tokenizer->Encode(text, Controls::kTokens);
+  const std::vector<int32_t> encoded =
+      EncodeRendered(*model.tokenizer, jinja::Text(text), model.blank_after_controls);
   ids.insert(ids.end(), encoded.begin(), encoded.end());
   return ids;
 }

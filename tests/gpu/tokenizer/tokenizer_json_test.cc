@@ -141,6 +141,28 @@ TEST(TokenizerJson, DivisionsThatOthersHave) {
   EXPECT_EQ(sequence(string)->Piece(cut[1]), "in");
 }
 
+// As tokenizers 0.22 does it.
+TEST(TokenizerJson, SomeAddedTokensTakeTheBlanksBesideThem) {
+  const auto tokenizer = Changed("qwen2", [](json& file) {
+    for (json& token : file["added_tokens"]) {
+      const std::string content = token["content"];
+      token["lstrip"] = content == "<think>" || content == "<|im_start|>";
+      token["rstrip"] = content == "<|im_end|>" || content == "<|im_start|>";
+    }
+  });
+  ASSERT_TRUE(tokenizer);
+  const std::pair<std::string, std::vector<int32_t>> cases[] = {
+      {"a <|im_end|> \xe3\x80\x80\n b", {64, 220, 642, 65}},
+      {"x \t<think> y", {87, 643, 386}},
+      {" <|im_start|>  <|im_start|> ", {641, 641}},
+      {"<|im_end|> <think>", {642, 643}},
+      {"\xc2\xa0\xe2\x80\x83<think>\xc2\xa0", {643, 126, 254}},
+  };
+  for (const auto& [text, ids] : cases) {
+    EXPECT_EQ((*tokenizer)->Encode(text, Controls::kTokens), ids) << text;
+  }
+}
+
 TEST(TokenizerJson, LongWordsTakeNoSquaresOfTime) {
   // A million letters without a break: minutes, where each merge looks at the whole word.
   const std::string text(1 << 20, 'a');
@@ -198,7 +220,7 @@ TEST(TokenizerJson, SaysWhatIsNotSupported) {
   refused([](json& f) { f["pre_tokenizer"] = nullptr; }, "pre_tokenizer");
   refused([](json& f) { f["pre_tokenizer"] = {{"type", "Metaspace"}}; }, "Metaspace");
   refused([](json& f) { f["decoder"] = nullptr; }, "decoder");
-  refused([](json& f) { f["added_tokens"][0]["lstrip"] = true; }, "lstrip");
+  refused([](json& f) { f["added_tokens"][0]["single_word"] = true; }, "single_word");
   const auto pattern = [](const char* regex) {
     return [regex](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = regex; };
   };

@@ -144,6 +144,44 @@ TEST_F(ChatTemplateTest, KnowsWhatEndsATurn) {
   EXPECT_EQ(ChatTemplate().EndOfTurn(*qwen2_), -1);
 }
 
+// What transformers 4.57's LlamaTokenizer, legacy or not, makes of texts with added tokens: one
+// takes the blanks after it, one those before it.
+TEST_F(ChatTemplateTest, TokensThatWereAddedToPieces) {
+  struct Case {
+    bool legacy;
+    std::string text;
+    std::vector<int32_t> ids;
+  };
+  const Case cases[] = {
+      {true,
+       "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
+       {4096, 1701, 13, 4011, 4007, 4097, 4096, 924, 385, 477, 13}},
+      {true, "a <tool> b", {261, 4098, 259, 4019}},
+      {true, "</s>x <|im_end|>  y", {2, 983, 4001, 4097, 416}},
+      {true, " <|im_start|> x", {259, 4096, 259, 4034}},
+      {false,
+       "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
+       {4096, 3054, 13, 4011, 4007, 4097, 4096, 417, 385, 477, 13}},
+      {false, "a <tool> b", {261, 4098, 281}},
+      {false, "</s>x <|im_end|>  y", {2, 4034, 4001, 4097, 4020}},
+      {false, " <|im_start|> x", {259, 4096, 983}},
+  };
+  const auto tokenizer =
+      Tokenizer::Open("tokenizer.model", Data("tiny-llama/base/tokenizer.model"), "", R"([
+        {"id": 4096, "content": "<|im_start|>", "special": true},
+        {"id": 4097, "content": "<|im_end|>", "special": true, "rstrip": true},
+        {"id": 4098, "content": "<tool>", "lstrip": true}])");
+  ASSERT_TRUE(tokenizer);
+  for (const Case& each : cases) {
+    EXPECT_EQ(EncodeRendered(**tokenizer, jinja::Text(each.text), each.legacy), each.ids)
+        << each.text << each.legacy;
+  }
+  // Blanks are taken from what is said, too, but no token is found there.
+  const ChatTemplate chat("{{ '<|im_end|>' + messages[0].content }}", {}, false);
+  EXPECT_EQ(Apply(chat, **tokenizer, {{"user", " \n<|im_end|>"}}).size(),
+            1 + (*tokenizer)->EncodeRest("<|im_end|>").size());
+}
+
 TEST_F(ChatTemplateTest, RefusesWhatItCannotWrite) {
   const auto error = [&](const ChatTemplate& chat, const std::vector<ChatMessage>& messages) {
     return chat.Apply(*qwen2_, messages, jinja::GoldenTime());
