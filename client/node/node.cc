@@ -43,7 +43,8 @@ Result<std::unique_ptr<Node>> Node::Start(NodeOptions options) {
   node->loader_ =
       std::make_unique<Loader>(*node->cache_, node->budget_, *node->trust_, chosen.fetch);
   Node* self = node.get();
-  const Follower::Parts parts{node->targets_, node->residency_, *node->cache_, node->metrics_};
+  const Follower::Parts parts{node->targets_, node->residency_, node->host_, *node->cache_,
+                              node->metrics_};
   node->follower_ = std::make_unique<Follower>(chosen, parts, [self] { self->WakeWaiters(); });
   node->follower_->Recall();
   for (int i = 0; i < chosen.loaders; ++i) {
@@ -137,7 +138,7 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
     return;
   }
   const bool current = targets_.Applied(live, [&] { residency_.Publish(std::move(*loaded)); });
-  if (!current) return;
+  if (!current) return host_.Drop(live);  // removed or replaced while it was loaded
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   metrics_.Loaded(report.source, took.count());
   spdlog::info("{}@{}: published, {} bytes from the {} in {:.3f} s", live.Name(), live.version,
