@@ -3,12 +3,12 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <mutex>
 
 #include "gpu/tokenizer/added_tokens.h"
 #include "gpu/tokenizer/json_fields.h"
+#include "gpu/tokenizer/piece_text.h"
 #include "storage/base/name.h"
 
 namespace signum {
@@ -16,28 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kBoundary = "\xe2\x96\x81";  // U+2581, SentencePiece's blank
-
 // A model's protobuf goes on with it: what comes later counts, so this sets add_dummy_prefix of
 // normalizer_spec to false (fields 3 and 3 of sentencepiece_model.proto).
 constexpr std::string_view kNoDummyPrefix("\x1a\x02\x18\x00", 4);
-
-std::string WithBlanks(std::string_view piece) {
-  std::string out;
-  while (!piece.empty()) {
-    const bool blank = piece.starts_with(kBoundary);
-    out += blank ? ' ' : piece[0];
-    piece.remove_prefix(blank ? kBoundary.size() : 1);
-  }
-  return out;
-}
-
-// "<0x0A>" as its byte.
-std::string ByteOf(std::string_view piece) {
-  unsigned value = 0;
-  if (piece.size() == 6) std::from_chars(piece.data() + 3, piece.data() + 5, value, 16);
-  return {static_cast<char>(value)};
-}
 
 class SentencePiece final : public Tokenizer {
  public:
@@ -94,9 +75,7 @@ class SentencePiece final : public Tokenizer {
     if (const auto at = added_pieces_.find(token); at != added_pieces_.end()) return at->second;
     if (token < 0 || token >= processor_.GetPieceSize()) return "";
     if (processor_.IsControl(token) || processor_.IsUnused(token)) return "";
-    const std::string& piece = processor_.IdToPiece(token);
-    if (processor_.IsByte(token)) return ByteOf(piece);
-    return WithBlanks(piece);
+    return TextOfPiece(processor_.IdToPiece(token), processor_.IsByte(token));
   }
 
   int32_t Find(std::string_view piece) const override {

@@ -76,7 +76,9 @@ class Tokenizer {
 Result<std::shared_ptr<const Tokenizer>> OpenSentencePiece(std::string_view model,
                                                            std::string_view added);
 // Hugging Face's tokenizer.json, of byte-level BPE (Llama 3, Qwen, GPT-2): BPE without byte
-// fallback, NFC or its kin, pre-tokenizers Split, Digits and ByteLevel, the decoder ByteLevel.
+// fallback, NFC or its kin, pre-tokenizers Split, Digits and ByteLevel, the decoder ByteLevel; or
+// of SentencePiece's BPE (Llama 2, Mistral, Gemma): with byte fallback, blanks by Prepend and
+// Replace or by Metaspace.
 Result<std::shared_ptr<const Tokenizer>> OpenTokenizerJson(std::string_view json,
                                                            std::string_view bos);
 

@@ -144,6 +144,20 @@ TEST_F(ChatTemplateTest, KnowsWhatEndsATurn) {
   EXPECT_EQ(ChatTemplate().EndOfTurn(*qwen2_), -1);
 }
 
+// What a template has written is encoded part by part, and has the ids of the whole.
+TEST_F(ChatTemplateTest, HasTheIdsOfPiecesInJson) {
+  const auto cases = nlohmann::json::parse(Data("golden/tokenizers/cases.json"));
+  for (const std::string kind : {"llama2", "mistral", "always", "gemma"}) {
+    const auto tokenizer = OpenTokenizer(kind + ".json", "golden/tokenizers/");
+    const bool blank = kind == "llama2" || kind == "always";
+    for (const auto& item : cases[kind]) {
+      EXPECT_EQ(EncodeRendered(*tokenizer, jinja::Text(item["text"].get<std::string>()), blank),
+                item["ids"].get<std::vector<int32_t>>())
+          << kind << ": " << item["text"];
+    }
+  }
+}
+
 // What transformers 4.57's LlamaTokenizer, legacy or not, makes of texts with added tokens: one
 // takes the blanks after it, one those before it.
 TEST_F(ChatTemplateTest, TokensThatWereAddedToPieces) {
