@@ -99,7 +99,11 @@ Result<Generation> Node::Obtain(Registry& registry, const LiveModel& live,
   const Loader::MakeRoom make_room = [&] { return MakeHostRoom(live); };
   Result<Generation> loaded = loader_->Load(registry, live, progress, make_room, report);
   metrics_.Downloaded(report.bytes_downloaded);
-  if (!report.cache_damage.empty()) metrics_.VerifyFailed(report.cache_damage);
+  if (!report.cache_damage.empty()) {
+    metrics_.VerifyFailed(report.cache_damage);
+    spdlog::warn("{}@{}: the cache's copy is damaged ({}), fetching it anew", live.Name(),
+                 live.version, report.cache_damage);
+  }
   if (loaded && has_device()) host_.Keep(*loaded);
   return loaded;
 }

@@ -129,6 +129,11 @@ def test_several_answers_to_each_prompt(api):
     assert texts == [api.text("kjv/model", prompt, seed=7 + 3 * i + j, **asked)
                      for i, prompt in enumerate([PROMPT, "And"]) for j in range(3)]
     assert len(set(texts)) > 3
+    streamed = [""] * 6
+    for event in api.stream("kjv/model", [PROMPT, "And"], n=3, seed=7, **asked):
+        for choice in event["choices"]:
+            streamed[choice["index"]] += choice["text"]
+    assert streamed == texts
     once = api.complete("kjv/model", [PROMPT, "And"], **asked)["usage"]["prompt_tokens"]
     assert answer["usage"]["prompt_tokens"] == once and answer["usage"]["completion_tokens"] == 6 * 12
 
@@ -397,7 +402,13 @@ def test_a_local_base_is_not_fetched(served, start_node):
     wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
     assert OpenAi(node.url).text("kjv/model", PROMPT, max_tokens=8) == \
         served.api.text("kjv/model", PROMPT, max_tokens=8)
-    assert not (node.log_path.parent / "cache/bases").exists()
+    assert not (node.log_path.parent / "cache/bases").exists() and "in no --base" not in node.log()
+
+
+def test_a_local_base_that_is_another_is_told(served, start_node):
+    node = start_node(served.family.registry, ["kjv"], "--base", FAMILY / "kjv", name="other_base")
+    wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
+    assert "in no --base; the registry's is taken" in node.log()
 
 
 def test_a_node_may_only_hold_its_models(served, start_node):
