@@ -372,6 +372,9 @@ def test_an_api_key_is_asked_for_where_there_is_one(served, start_node):
         error = OpenAi(node.url, key).error(401, model="kjv/model", prompt=PROMPT)
         assert error["code"] == "invalid_api_key"
     assert OpenAi(node.url, "sesame").complete("kjv/model", PROMPT, max_tokens=1)["choices"]
+    for scheme, status in (("bearer", 200), ("BEARER", 200), ("Basic", 401), ("", 401)):
+        headers = {"Authorization": f"{scheme} sesame".strip()}
+        assert requests.get(node.url + "/v1/models", headers=headers, timeout=PATIENCE).status_code == status, scheme
 
 
 # ---- bases
