@@ -64,11 +64,17 @@ bool Follower::Named(const std::string& tenant) const {
 
 // ---- lists and changes into wishes
 
+// It is not wanted here any more; who reads it does so to the end.
+void Follower::Retire(const std::string& tenant, const std::string& model) {
+  parts_.host.Forget(tenant, model);
+  if (parts_.residency.Retire(tenant, model)) spdlog::info("{}/{}: retired", tenant, model);
+}
+
 // A node that starts wants to serve: only what changes under a running one is spread.
 void Follower::SyncWishes(const std::string& tenant, const LiveState& list, bool guest) {
   const Millis spread = state().known && !guest ? options_.fetch_window : Millis{0};
   for (const std::string& model : parts_.targets.Sync(tenant, list.models, spread, guest)) {
-    if (parts_.residency.Retire(tenant, model)) spdlog::info("{}/{}: retired", tenant, model);
+    Retire(tenant, model);
   }
 }
 
@@ -110,9 +116,7 @@ void Follower::ApplyChange(const Change& change, bool guest) {
     return parts_.targets.Want(model, SpreadOf(model), guest);
   }
   parts_.targets.Remove(model.tenant, model.model);
-  if (parts_.residency.Retire(model.tenant, model.model)) {
-    spdlog::info("{}: retired", model.Name());
-  }
+  Retire(model.tenant, model.model);
 }
 
 // What a list has brought already is passed over.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "client/node/delta_cache.h"
+#include "client/node/host_tier.h"
 #include "client/node/live_memory.h"
 #include "client/node/node_metrics.h"
 #include "client/node/node_options.h"
@@ -33,6 +34,7 @@ class Follower {
   struct Parts {
     Targets& targets;
     Residency& residency;
+    HostTier& host;
     DeltaCache& cache;
     NodeMetrics& metrics;
   };
@@ -96,6 +98,7 @@ class Follower {
   Result<void> MakePlace();
   std::set<std::string> Awaited() const;
   std::chrono::seconds WatchWait() const;
+  void Retire(const std::string& tenant, const std::string& model);
   void SyncWishes(const std::string& tenant, const LiveState& list, bool guest);
   Millis SpreadOf(const LiveModel& live) const;
   void Remember(const std::string& tenant);

@@ -86,7 +86,7 @@ void Follower::Drop(const std::string& guest) {
     answers_.erase(guest);
   }
   for (const std::string& model : parts_.targets.Sync(guest, {})) {
-    parts_.residency.Retire(guest, model);
+    Retire(guest, model);
   }
   spdlog::info("{}: no longer followed", guest);
 }

@@ -36,6 +36,13 @@ void HostTier::Drop(const LiveModel& live) {
                 [&](const Copy& copy) { return SameGeneration(copy.generation.live, live); });
 }
 
+void HostTier::Forget(const std::string& tenant, const std::string& model) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(copies_, [&](const Copy& copy) {
+    return copy.generation.live.tenant == tenant && copy.generation.live.model == model;
+  });
+}
+
 bool HostTier::Evict(const OnDevice& on_device) {
   Copy gone;  // unmapped without the lock
   const std::lock_guard lock(mutex_);

@@ -3,6 +3,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "client/live_model.h"
@@ -24,6 +25,8 @@ class HostTier {
   // It left the device, and counts as used.
   void Touch(const LiveModel& live);
   void Drop(const LiveModel& live);
+  // Every generation of a model that is not wanted here any more.
+  void Forget(const std::string& tenant, const std::string& model);
   // Forgets one: of those that are on the device, or else of all, what was used the longest ago.
   // False where there is none. Its memory is free when no load is at it.
   bool Evict(const OnDevice& on_device);

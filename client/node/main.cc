@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "client/exit_code.h"
+#include "client/model_ref.h"
 #include "client/node/node.h"
 #include "client/node/node_defaults.h"
 #include "client/node/node_service.h"
@@ -138,6 +139,7 @@ Result<http::ServerOptions> ParseListen(const std::string& listen) {
   http::ServerOptions options;
   options.io_threads = 1;
   options.pool_threads = 4;
+  options.encoded_slashes = true;  // OpenAI's clients ask for /v1/models/acme%2Fscripture
   char* end = nullptr;
   const std::string port = colon == listen.npos ? "" : listen.substr(colon + 1);
   const unsigned long number = std::strtoul(port.c_str(), &end, 10);
@@ -157,6 +159,13 @@ Result<void> Check(Flags& flags) {
   if (flags.node.name.empty()) flags.node.name = HostName();
   SIGNUM_TRY(CheckName("node", flags.node.name));
   for (const std::string& tenant : flags.node.tenants) SIGNUM_TRY(CheckName("tenant", tenant));
+  for (const std::string& pin : flags.node.pinned) {
+    SIGNUM_ASSIGN(const ModelRef ref, ModelRef::ParseModel(pin));
+    if (!ref.version.empty()) {
+      return Fail(Errc::kInvalid, "bad_name",
+                  "--pin " + pin + " names a version; models are pinned");
+    }
+  }
   SIGNUM_TRY(UrlOrigin(flags.node.registry_url));
   if (flags.node.cache_directory.empty()) {
     SIGNUM_ASSIGN(flags.node.cache_directory, DefaultCache(flags.node.name));

@@ -43,7 +43,8 @@ Result<std::unique_ptr<Node>> Node::Start(NodeOptions options) {
   node->loader_ =
       std::make_unique<Loader>(*node->cache_, node->budget_, *node->trust_, chosen.fetch);
   Node* self = node.get();
-  const Follower::Parts parts{node->targets_, node->residency_, *node->cache_, node->metrics_};
+  const Follower::Parts parts{node->targets_, node->residency_, node->host_, *node->cache_,
+                              node->metrics_};
   node->follower_ = std::make_unique<Follower>(chosen, parts, [self] { self->WakeWaiters(); });
   node->follower_->Recall();
   for (int i = 0; i < chosen.loaders; ++i) {
@@ -98,7 +99,11 @@ Result<Generation> Node::Obtain(Registry& registry, const LiveModel& live,
   const Loader::MakeRoom make_room = [&] { return MakeHostRoom(live); };
   Result<Generation> loaded = loader_->Load(registry, live, progress, make_room, report);
   metrics_.Downloaded(report.bytes_downloaded);
-  if (!report.cache_damage.empty()) metrics_.VerifyFailed(report.cache_damage);
+  if (!report.cache_damage.empty()) {
+    metrics_.VerifyFailed(report.cache_damage);
+    spdlog::warn("{}@{}: the cache's copy is damaged ({}), fetching it anew", live.Name(),
+                 live.version, report.cache_damage);
+  }
   if (loaded && has_device()) host_.Keep(*loaded);
   return loaded;
 }
@@ -137,7 +142,7 @@ void Node::LoadOne(Registry& registry, const LiveModel& live) {
     return;
   }
   const bool current = targets_.Applied(live, [&] { residency_.Publish(std::move(*loaded)); });
-  if (!current) return;
+  if (!current) return host_.Drop(live);  // removed or replaced while it was loaded
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   metrics_.Loaded(report.source, took.count());
   spdlog::info("{}@{}: published, {} bytes from the {} in {:.3f} s", live.Name(), live.version,
@@ -297,7 +302,10 @@ std::string Node::MetricsText() {
 }
 
 std::string Node::NotReadyBecause() const {
-  if (!follower_->state().known) return "what is live is not known yet";
+  if (const Follower::State following = follower_->state(); !following.known) {
+    const std::string why = following.error.empty() ? "" : ": " + following.error;
+    return "what is live is not known yet" + why;
+  }
   for (const TargetStatus& target : targets_.Snapshot()) {
     if (!follower_->Named(target.want.tenant)) continue;
     const bool loading =

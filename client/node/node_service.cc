@@ -2,6 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "client/node/serve/openai_answer.h"
+#include "storage/base/name.h"
+
 namespace signum::client {
 
 namespace {
@@ -68,19 +71,34 @@ http::Response Ready(const Node& node, const Serving* serving) {
   return response;
 }
 
-void AddGet(http::Router& router, const char* path, std::function<http::Response()> answer) {
+// One entry of /v1/models, as the OpenAI API has it.
+http::Response OneModel(const Node& node, const std::string& name) {
+  const nlohmann::json document = node.ModelsDocument();
+  for (const nlohmann::json& model : document["data"]) {
+    if (model["id"] == name) return NoStore(http::Json(200, model.dump()));
+  }
+  return OpenAiError(
+      Fail(Errc::kNotFound, "unknown_model", "no model '" + Printable(name) + "' is served here"));
+}
+
+void AddGet(http::Router& router, const char* path, std::function<http::Response()> answer,
+            bool inline_ok = false) {
   http::Handler handler = [answer = std::move(answer)](const http::Request&, const http::Params&) {
     return answer();
   };
-  router.Add({.method = "GET", .pattern = path, .handler = std::move(handler)});
+  router.Add(
+      {.method = "GET", .pattern = path, .handler = std::move(handler), .inline_ok = inline_ok});
 }
 
 }  // namespace
 
 http::Router NodeRoutes(Node& node, const Serving* serving) {
   http::Router router;
-  AddGet(router, "/healthz", [serving] { return Healthy(serving); });
-  AddGet(router, "/readyz", [&node, serving] { return Ready(node, serving); });
+  // Whoever asks whether the node is well does not wait for long prompts being read.
+  AddGet(
+      router, "/healthz", [serving] { return Healthy(serving); }, true);
+  AddGet(
+      router, "/readyz", [&node, serving] { return Ready(node, serving); }, true);
   AddGet(router, "/metrics", [&node, serving] {
     std::string text = node.MetricsText();
     if (serving != nullptr) text += serving->MetricsText();
@@ -96,6 +114,10 @@ http::Router NodeRoutes(Node& node, const Serving* serving) {
       {.method = "POST", .pattern = "/v1/residency/prefetch", .handler = std::move(prefetch)});
   AddGet(router, "/v1/models",
          [&node] { return NoStore(http::Json(200, node.ModelsDocument().dump())); });
+  http::Handler model = [&node](const http::Request&, const http::Params& params) {
+    return OneModel(node, params[0]);
+  };
+  router.Add({.method = "GET", .pattern = "/v1/models/{model...}", .handler = std::move(model)});
   return router;
 }
 

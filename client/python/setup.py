@@ -1,7 +1,8 @@
 """Packages libsignum.so beside the Python files; builds it first where nobody names a built one. The CUDA module of the same
 build goes beside it, where there is one.
 
-SIGNUM_LIBRARY   the library to package (any build's lib/libsignum.so)
+SIGNUM_LIBRARY   the library to package (any build's lib/libsignum.so); a relative path is one from where pip was started, or from
+                 the root of the source tree
 SIGNUM_PRESET    else: the CMake preset to build it with, in build/<preset> of the source tree (release)
 """
 
@@ -31,11 +32,20 @@ def build_library():
     return ROOT / "build" / preset / "lib/libsignum.so"
 
 
+def given_library(given):
+    """pip builds in this folder, so a relative path would be looked for here; the shell's PWD stays."""
+    places = [pathlib.Path(place) / given for place in (os.environ.get("PWD", "."), ROOT)]
+    for place in places:
+        if place.exists():
+            return place
+    raise SystemExit(f"SIGNUM_LIBRARY {given}: there is no {' nor '.join(map(str, dict.fromkeys(places)))}")
+
+
 class BuildWithLibrary(build_py):
     def run(self):
         super().run()
         given = os.environ.get("SIGNUM_LIBRARY")
-        library = (pathlib.Path(given) if given else build_library()).resolve(strict=True)
+        library = (given_library(given) if given else build_library()).resolve(strict=True)
         package = pathlib.Path(self.build_lib) / "signum"
         shutil.copyfile(library, package / "libsignum.so")
         module = library.parents[1] / "bin/libsignum_cuda.so"

@@ -17,18 +17,20 @@ class AddedTokens {
  public:
   struct Token {
     int32_t id = -1;
-    bool special = false;  // a control token: no text of its own
+    bool special = false;     // a control token: no text of its own
+    bool takes_left = false;  // blanks before it ("lstrip")
+    bool takes_right = false;
   };
 
-  // Errc::kUnusable bad_tokenizer, unsupported_tokenizer (tokens that take blanks beside them, or
-  // only whole words).
+  // Of the list "added_tokens". Errc::kUnusable bad_tokenizer, unsupported_tokenizer (tokens that
+  // are whole words alone).
   static Result<AddedTokens> Parse(const nlohmann::json& tokenizer);
 
   const std::unordered_map<std::string, Token>& tokens() const { return tokens_; }
   const Token* Find(std::string_view content) const;
 
-  // All of them in a text, special or not.
-  std::vector<ControlToken> FindAll(std::string_view all) const;
+  // All of them in a part of a text, special or not; blanks that they take may be outside.
+  std::vector<ControlToken> FindAll(std::string_view all, size_t begin, size_t end) const;
 
   // Calls `text` for what lies between tokens and `token` for each of them, in order. The longest
   // of those that begin at one place counts.
@@ -39,6 +41,8 @@ class AddedTokens {
  private:
   Result<void> Add(const nlohmann::json& entry);
   Result<std::optional<Pattern>> PatternOf(bool specials) const;
+  std::vector<ControlToken> Matches(const Pattern& pattern, std::string_view all, size_t begin,
+                                    size_t end) const;
 
   std::unordered_map<std::string, Token> tokens_;
   std::optional<Pattern> any_, ordinary_;  // none: there are no such tokens

@@ -10,6 +10,19 @@ uint64_t PairOf(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
 
+// As SentencePiece names the token of a byte.
+std::string BytePiece(int byte) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  return {'<', '0', 'x', kDigits[byte / 16], kDigits[byte % 16], '>'};
+}
+
+// Of the first character of `text`, which is UTF-8.
+size_t CharacterBytes(std::string_view text) {
+  size_t out = 1;
+  while (out < text.size() && (text[out] & 0xC0) == 0x80) ++out;
+  return out;
+}
+
 }  // namespace
 
 struct BytePairs::Symbol {
@@ -22,11 +35,11 @@ struct BytePairs::Symbol {
 class BytePairs::Word {
  public:
   Word(const BytePairs& pairs, std::string_view text) : pairs_(pairs) {
-    symbols_.reserve(text.size());
-    for (const char c : text) {
-      const int32_t id = pairs.bytes_[static_cast<unsigned char>(c)];
+    const std::vector<int32_t> begin = pairs.SymbolsOf(text);
+    symbols_.reserve(begin.size());
+    for (const int32_t id : begin) {
       const auto at = static_cast<int32_t>(symbols_.size());
-      if (id >= 0) symbols_.push_back({id, at - 1, at + 1});
+      symbols_.push_back({id, at - 1, at + 1});
     }
     if (!symbols_.empty()) symbols_.back().next = -1;
     for (size_t at = 0; at < symbols_.size(); ++at) Offer(static_cast<int32_t>(at));
@@ -84,9 +97,29 @@ bool BytePairs::AddMerge(const std::string& left, const std::string& right) {
   return true;
 }
 
-void BytePairs::Finish() {
-  for (int byte = 0; byte < 256; ++byte)
-    bytes_[byte] = Find(std::string(1, static_cast<char>(byte)));
+bool BytePairs::Finish() {
+  bool all = true;
+  for (int byte = 0; byte < 256; ++byte) {
+    bytes_[byte] = Find(characters_ ? BytePiece(byte) : std::string(1, static_cast<char>(byte)));
+    all = all && bytes_[byte] >= 0;
+  }
+  return all || !characters_;
+}
+
+std::vector<int32_t> BytePairs::SymbolsOf(std::string_view word) const {
+  std::vector<int32_t> out;
+  out.reserve(word.size());
+  while (!word.empty()) {
+    const size_t length = characters_ ? CharacterBytes(word) : 1;
+    const int32_t id = characters_ ? Find(word.substr(0, length)) : -1;
+    if (id >= 0) out.push_back(id);
+    for (size_t i = 0; id < 0 && i < length; ++i) {
+      const int32_t byte = bytes_[static_cast<unsigned char>(word[i])];
+      if (byte >= 0) out.push_back(byte);
+    }
+    word.remove_prefix(length);
+  }
+  return out;
 }
 
 void BytePairs::Encode(std::string_view word, std::vector<int32_t>& ids) const {

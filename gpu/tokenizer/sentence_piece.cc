@@ -2,53 +2,50 @@
 
 #include <sentencepiece_processor.h>
 
-#include <charconv>
+#include <algorithm>
+#include <map>
 #include <mutex>
-#include <optional>
 
-#include "gpu/tokenizer/pattern.h"
+#include "gpu/tokenizer/added_tokens.h"
+#include "gpu/tokenizer/json_fields.h"
+#include "gpu/tokenizer/piece_text.h"
 #include "storage/base/name.h"
 
 namespace signum {
 namespace {
 
-constexpr std::string_view kBoundary = "\xe2\x96\x81";  // U+2581, SentencePiece's blank
+using nlohmann::json;
 
 // A model's protobuf goes on with it: what comes later counts, so this sets add_dummy_prefix of
 // normalizer_spec to false (fields 3 and 3 of sentencepiece_model.proto).
 constexpr std::string_view kNoDummyPrefix("\x1a\x02\x18\x00", 4);
 
-std::string WithBlanks(std::string_view piece) {
-  std::string out;
-  while (!piece.empty()) {
-    const bool blank = piece.starts_with(kBoundary);
-    out += blank ? ' ' : piece[0];
-    piece.remove_prefix(blank ? kBoundary.size() : 1);
-  }
-  return out;
-}
-
-// "<0x0A>" as its byte.
-std::string ByteOf(std::string_view piece) {
-  unsigned value = 0;
-  if (piece.size() == 6) std::from_chars(piece.data() + 3, piece.data() + 5, value, 16);
-  return {static_cast<char>(value)};
-}
-
 class SentencePiece final : public Tokenizer {
  public:
-  Result<void> Load(std::string_view model) {
+  Result<void> Load(std::string_view model, std::string_view added) {
     const auto loaded = processor_.LoadFromSerializedProto({model.data(), model.size()});
     if (!loaded.ok()) {
       return Fail(Errc::kUnusable, "bad_tokenizer",
                   "tokenizer.model is not a SentencePiece model: " + Printable(loaded.message()));
     }
-    std::vector<std::string> controls;
+    json controls = json::array();
     for (int id = 0; id < processor_.GetPieceSize(); ++id) {
-      if (processor_.IsControl(id)) controls.push_back(processor_.IdToPiece(id));
+      if (!processor_.IsControl(id)) continue;
+      controls.push_back({{"id", static_cast<uint64_t>(id)},
+                          {"content", processor_.IdToPiece(id)},
+                          {"special", true}});
     }
-    if (controls.empty()) return {};
-    SIGNUM_ASSIGN(controls_, Pattern::AnyOf(std::move(controls)));
+    const json more = json::parse(added.empty() ? "[]" : added, nullptr, false);
+    if (!more.is_array()) {
+      return Fail(Errc::kUnusable, "bad_tokenizer", "the added tokens are no list");
+    }
+    controls.insert(controls.end(), more.begin(), more.end());
+    SIGNUM_ASSIGN(controls_, AddedTokens::Parse({{"added_tokens", std::move(controls)}}));
+    size_ = processor_.GetPieceSize();
+    for (const auto& [content, token] : controls_.tokens()) {
+      size_ = std::max<int64_t>(size_, token.id + 1);
+      added_pieces_[token.id] = token.special ? "" : content;
+    }
     return {};
   }
 
@@ -68,25 +65,21 @@ class SentencePiece final : public Tokenizer {
     return ids;
   }
 
-  std::vector<ControlToken> FindControls(std::string_view text) const override {
-    std::vector<ControlToken> out;
-    if (!controls_) return out;
-    controls_->Split(text, [&](std::string_view part, bool matched) {
-      const auto begin = static_cast<size_t>(part.data() - text.data());
-      if (matched) out.push_back({begin, begin + part.size(), Find(part)});
-    });
-    return out;
+  using Tokenizer::FindControls;
+  std::vector<ControlToken> FindControls(std::string_view text, size_t begin,
+                                         size_t end) const override {
+    return controls_.FindAll(text, begin, end);
   }
 
   std::string Piece(int32_t token) const override {
+    if (const auto at = added_pieces_.find(token); at != added_pieces_.end()) return at->second;
     if (token < 0 || token >= processor_.GetPieceSize()) return "";
     if (processor_.IsControl(token) || processor_.IsUnused(token)) return "";
-    const std::string& piece = processor_.IdToPiece(token);
-    if (processor_.IsByte(token)) return ByteOf(piece);
-    return WithBlanks(piece);
+    return TextOfPiece(processor_.IdToPiece(token), processor_.IsByte(token));
   }
 
   int32_t Find(std::string_view piece) const override {
+    if (const AddedTokens::Token* token = controls_.Find(piece)) return token->id;
     const int32_t id = processor_.PieceToId({piece.data(), piece.size()});
     if (id < 0 || id >= processor_.GetPieceSize() || processor_.IsUnknown(id)) return -1;
     return id;
@@ -94,12 +87,14 @@ class SentencePiece final : public Tokenizer {
 
   int32_t bos() const override { return processor_.bos_id(); }
   int32_t eos() const override { return processor_.eos_id(); }
-  int64_t size() const override { return processor_.GetPieceSize(); }
+  int64_t size() const override { return size_; }
   bool blank_first() const override { return true; }
 
  private:
   sentencepiece::SentencePieceProcessor processor_;
-  std::optional<Pattern> controls_;  // any of the control pieces
+  AddedTokens controls_;  // the control pieces, and what was added to the model's
+  std::map<int32_t, std::string> added_pieces_;
+  int64_t size_ = 0;
   // For EncodeRest, made when it is first asked for.
   mutable std::once_flag rest_once_;
   mutable sentencepiece::SentencePieceProcessor rest_;
@@ -107,9 +102,10 @@ class SentencePiece final : public Tokenizer {
 
 }  // namespace
 
-Result<std::shared_ptr<const Tokenizer>> OpenSentencePiece(std::string_view model) {
+Result<std::shared_ptr<const Tokenizer>> OpenSentencePiece(std::string_view model,
+                                                           std::string_view added) {
   auto out = std::make_shared<SentencePiece>();
-  SIGNUM_TRY(out->Load(model));
+  SIGNUM_TRY(out->Load(model, added));
   return std::shared_ptr<const Tokenizer>(std::move(out));
 }
 

@@ -10,8 +10,8 @@ namespace signum {
 namespace {
 
 Result<std::shared_ptr<const Tokenizer>> Read(std::string_view file, std::string_view bytes,
-                                              std::string_view bos) {
-  return file == "tokenizer.json" ? OpenTokenizerJson(bytes, bos) : OpenSentencePiece(bytes);
+                                              std::string_view bos, std::string_view added) {
+  return file == "tokenizer.json" ? OpenTokenizerJson(bytes, bos) : OpenSentencePiece(bytes, added);
 }
 
 // What is open in this process, by the digest of what it was read from.
@@ -25,9 +25,10 @@ Shared& Opened() {
   return shared;
 }
 
-Digest KeyOf(std::string_view file, std::string_view bytes, std::string_view bos) {
+Digest KeyOf(std::string_view file, std::string_view bytes, std::string_view bos,
+             std::string_view added) {
   Sha256 hash;
-  for (const std::string_view part : {file, bos}) {
+  for (const std::string_view part : {file, bos, added}) {
     hash.Update(AsBytes(part));
     hash.Update(AsBytes(std::string_view("\0", 1)));
   }
@@ -39,8 +40,9 @@ Digest KeyOf(std::string_view file, std::string_view bytes, std::string_view bos
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::Open(std::string_view file,
                                                          std::string_view bytes,
-                                                         std::string_view bos) {
-  const Digest key = KeyOf(file, bytes, bos);
+                                                         std::string_view bos,
+                                                         std::string_view added) {
+  const Digest key = KeyOf(file, bytes, bos, added);
   Shared& shared = Opened();
   // Reading under the lock: two that want the same wait for one reading of it.
   const std::lock_guard lock(shared.mutex);
@@ -48,7 +50,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::Open(std::string_view file,
   if (const auto at = shared.open.find(key); at != shared.open.end()) {
     if (auto tokenizer = at->second.lock()) return tokenizer;
   }
-  auto tokenizer = Read(file, bytes, bos);
+  auto tokenizer = Read(file, bytes, bos, added);
   if (tokenizer) shared.open.insert_or_assign(key, *tokenizer);
   return tokenizer;
 }

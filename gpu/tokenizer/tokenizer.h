@@ -31,11 +31,13 @@ class Tokenizer {
 
   // Of the bytes of one of kFiles. The same bytes are read once, however many models have them: who
   // opens them while another holds the tokenizer shares it. `bos`: the piece that texts begin with
-  // where a tokenizer.json does not tell; empty for none. Errc::kUnusable bad_tokenizer,
+  // where a tokenizer.json does not tell; empty for none. `added`: tokens beside a tokenizer.model,
+  // as a list in JSON like "added_tokens" of a tokenizer.json. Errc::kUnusable bad_tokenizer,
   // unsupported_tokenizer, naming the file and the field.
   static Result<std::shared_ptr<const Tokenizer>> Open(std::string_view file,
                                                        std::string_view bytes,
-                                                       std::string_view bos = "");
+                                                       std::string_view bos = "",
+                                                       std::string_view added = "");
   virtual ~Tokenizer() = default;
 
   // The ids of `text`, without a beginning-of-sequence token. (SentencePiece never takes text for
@@ -45,10 +47,15 @@ class Tokenizer {
   // The same of text that goes on where another has ended: without the blank that SentencePiece
   // puts before a text's first word.
   virtual std::vector<int32_t> EncodeRest(std::string_view text) const = 0;
-  // The tokens that Encode would take for tokens under kTokens, in order: SentencePiece's control
-  // pieces, or the added tokens of a tokenizer.json. What lies between them can be encoded by
-  // itself.
-  virtual std::vector<ControlToken> FindControls(std::string_view text) const = 0;
+  // The control tokens that are written out between `begin` and `end`, in order: SentencePiece's
+  // control pieces and what was added to them, or the added tokens of a tokenizer.json, which
+  // Encode takes for tokens under kTokens. Some take the blanks beside them, outside too. What lies
+  // between them can be encoded by itself.
+  virtual std::vector<ControlToken> FindControls(std::string_view text, size_t begin,
+                                                 size_t end) const = 0;
+  std::vector<ControlToken> FindControls(std::string_view text) const {
+    return FindControls(text, 0, text.size());
+  }
   // The piece of a token as bytes of text: what it adds where it is not the first of a text (a
   // word's boundary is a blank). A byte-fallback piece is its one byte; control pieces, and ids
   // without a piece, are empty. So the pieces of a text, one after another, are the text (after the
@@ -66,9 +73,12 @@ class Tokenizer {
 };
 
 // The parts of Open.
-Result<std::shared_ptr<const Tokenizer>> OpenSentencePiece(std::string_view model);
+Result<std::shared_ptr<const Tokenizer>> OpenSentencePiece(std::string_view model,
+                                                           std::string_view added);
 // Hugging Face's tokenizer.json, of byte-level BPE (Llama 3, Qwen, GPT-2): BPE without byte
-// fallback, NFC or its kin, pre-tokenizers Split, Digits and ByteLevel, the decoder ByteLevel.
+// fallback, NFC or its kin, pre-tokenizers Split, Digits and ByteLevel, the decoder ByteLevel; or
+// of SentencePiece's BPE (Llama 2, Mistral, Gemma): with byte fallback, blanks by Prepend and
+// Replace or by Metaspace.
 Result<std::shared_ptr<const Tokenizer>> OpenTokenizerJson(std::string_view json,
                                                            std::string_view bos);
 

@@ -173,7 +173,7 @@ std::optional<Refusal> Connection::Admit(Exchange& exchange, RequestHead& head) 
   exchange.http11 = head.http11;
   exchange.keep_alive = head.keep_alive;
   exchange.awaits_continue = head.expects_continue;
-  auto target = ParseTarget(request.target);
+  auto target = ParseTarget(request.target, shared_.options.encoded_slashes);
   if (!target) return Refusal{400, target.error().reason, target.error().message};
   request.path = std::move(target->path);
   request.segments = std::move(target->segments);

@@ -27,6 +27,9 @@ struct ServerOptions {
   std::chrono::milliseconds idle_timeout{60'000};  // keep-alive between requests
   std::chrono::milliseconds body_timeout{30'000};  // without a byte of progress, both ways
   uint64_t min_body_rate = 1024;  // bytes a second, averaged after body_timeout: slower is closed
+  // Parameters may hold a slash that came encoded ("/v1/models/acme%2Fscripture"): handlers, and
+  // whoever stands before them, must not take a parameter for a name. Else it is a bad target.
+  bool encoded_slashes = false;
   std::chrono::milliseconds sse_keep_alive{15'000};  // between comments on a silent event stream
 };
 

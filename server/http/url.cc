@@ -40,7 +40,7 @@ Result<std::string> Decode(std::string_view text, bool plus_is_space) {
   return out;
 }
 
-Result<void> ParsePath(std::string_view path, Target* target) {
+Result<void> ParsePath(std::string_view path, bool slashes, Target* target) {
   if (!path.starts_with('/')) return Bad("the path must begin with '/'");
   target->path = "/";
   if (path.size() == 1) return {};
@@ -48,7 +48,9 @@ Result<void> ParsePath(std::string_view path, Target* target) {
     const size_t end = std::min(path.find('/', begin), path.size());
     SIGNUM_ASSIGN(auto segment, Decode(path.substr(begin, end - begin), false));
     if (segment == "." || segment == "..") return Bad("dot segments are not allowed");
-    if (segment.find('/') != std::string::npos) return Bad("a segment holds an encoded slash");
+    if (!slashes && segment.find('/') != std::string::npos) {
+      return Bad("a segment holds an encoded slash");
+    }
     if (target->segments.size() == kMaxSegments) return Bad("more than 64 path segments");
     if (!target->segments.empty()) target->path += '/';
     target->path += segment;
@@ -129,7 +131,7 @@ bool ValidHost(std::string_view host) {
   });
 }
 
-Result<Target> ParseTarget(std::string_view text) {
+Result<Target> ParseTarget(std::string_view text, bool slashes) {
   Target target;
   if (text == "*") {
     target.path = "*";
@@ -139,7 +141,7 @@ Result<Target> ParseTarget(std::string_view text) {
   if (!text.starts_with('/')) SIGNUM_TRY(TakeAuthority(&text, &target.authority));
   const size_t question = std::min(text.find('?'), text.size());
   const std::string_view path = text.substr(0, question);
-  SIGNUM_TRY(ParsePath(path.empty() && !target.authority.empty() ? "/" : path, &target));
+  SIGNUM_TRY(ParsePath(path.empty() && !target.authority.empty() ? "/" : path, slashes, &target));
   SIGNUM_TRY(ParseQuery(text.substr(std::min(question + 1, text.size())), &target));
   return target;
 }

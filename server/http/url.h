@@ -21,8 +21,8 @@ struct Target {
 // Parses origin-form ("/a/b?c=d"), absolute-form or "*". Errc::kInvalid "bad_target" for anything
 // else: broken percent escapes; segments that decode to "." or "..", or hold a slash, a control
 // character or what is not UTF-8; more than 64 segments or 256 parameters. "/a/" has an empty last
-// segment.
-Result<Target> ParseTarget(std::string_view target);
+// segment. `slashes`: an encoded slash is taken as a part of its segment.
+Result<Target> ParseTarget(std::string_view target, bool slashes = false);
 
 // Whether `host` may stand in a Host header: a name, an IPv4 or a bracketed IPv6 address, with a
 // port.

@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     Require(chat ? !request->messages.empty() : !request->prompts.empty());
     Require(request->prompts.size() <= 64 && request->stops.size() <= 16);
+    Require(request->n >= 1 && request->n <= 64);
     Require(request->sampling.top_p >= 0 && request->sampling.top_p <= 1);
     Require(request->max_tokens.value_or(0) >= 0);
   }

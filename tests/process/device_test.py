@@ -159,6 +159,8 @@ def test_going_back_takes_no_download(two, admin, start_node):
     assert ask(api, "kjv/model") == first
     assert loads_from(node, "registry") == 2 and loads_from(node, "host") == 1
     assert host_copies(node) == {("kjv/model", 1), ("kjv/model", 2)}
+    admin.delete("/v1/tenants/kjv/models/model/aliases/live")  # what is not wanted any more is not kept
+    wait_until(lambda: host_copies(node) == set() and residency(node)["memory"]["used"] == 0, "an empty host")
 
 
 def test_the_device_holds_more_than_the_host(two, admin, start_node):

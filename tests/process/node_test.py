@@ -5,10 +5,11 @@ import signal
 import threading
 import time
 
+import pytest
 import requests
 
 from api import Api
-from programs import BIN, FAMILY, Program, signum, wait_until
+from programs import BIN, FAMILY, Program, run, signum, wait_until
 
 
 def residency(node):
@@ -159,7 +160,7 @@ def test_a_damaged_cache_is_fetched_again(published, start_node, proxy):
     cached.write_bytes(data)
     node = start_node(published, ["kjv"], via=proxy.url)
     wait_runs(node, 1)
-    assert len(proxy.downloads()) == 2
+    assert len(proxy.downloads()) == 2 and "copy is damaged (chunk_mismatch)" in node.log()
 
 
 def test_a_node_outlives_its_registry(published, start, start_node):
@@ -212,10 +213,16 @@ def test_a_removed_model_leaves_the_node(published, admin, start_node):
     wait_until(lambda: resident(node) is None, "the model's leave")
 
 
+@pytest.mark.parametrize("option, why", [(("--pin", "nonsense"), "TENANT/MODEL"), (("--pin", "kjv/model@2"), "version"),
+                                         (("--listen", "here"), "ADDRESS:PORT"), (("--trust-key", "AAAA"), "Ed25519")])
+def test_flags_that_could_never_be_right(published, option, why):
+    done = run(BIN / "signum-node", "--registry", published.url, "--token", "x", "--tenant", "kjv", "--cache", published.folder / "wrong",
+               *option)
+    assert done.returncode == 2 and why in done.stderr, done.stderr
+
+
 def test_a_node_token_of_another_tenant_starts_nothing(published, start_node, admin):
     """The registry says no; the node says so and stays up or ends with a refusal, but runs nothing."""
-    from programs import BIN, run
-
     token = admin.create_token("node", "sqlite")
     done = run("timeout", "-k", "5", "5", BIN / "signum-node", "--registry", published.url, "--token", token,
                "--tenant", "kjv", "--listen", "127.0.0.1:0", "--cache", published.folder / "foreign")

@@ -31,8 +31,10 @@ def installed(tmp_path_factory):
     (site,) = (folder / "venv/lib").glob("python*/site-packages")
     # pip, setuptools and numpy of the tests' own environment.
     (site / "tests.pth").write_text("\n".join(p for p in sys.path if p.endswith("site-packages")) + "\n")
+    # As the README has it, the library named from where pip is started.
+    where = {"SIGNUM_LIBRARY": os.path.relpath(LIBRARY, ROOT), "PWD": str(ROOT)}
     done = run(folder / "venv/bin/python", "-m", "pip", "install", "--no-index", "--no-deps", "--no-build-isolation",
-               "--disable-pip-version-check", folder / "source", env={"SIGNUM_LIBRARY": str(LIBRARY)})
+               "--disable-pip-version-check", folder / "source", env=where, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return site
 

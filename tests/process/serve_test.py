@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import re
 import threading
+import time
 
 import pytest
 import requests
@@ -118,6 +119,45 @@ def test_seeds_decide_samples(api):
         api.text("pysrc/model", "def ", max_tokens=30)
     assert api.text("pysrc/model", "def ", max_tokens=30, temperature=1, top_p=0) == \
         api.text("pysrc/model", "def ", max_tokens=30)
+
+
+def test_several_answers_to_each_prompt(api):
+    """Choices are those of each prompt together; answer i of the request is what seed + i gives alone."""
+    asked = {"max_tokens": 12, "temperature": 1}
+    answer = api.complete("kjv/model", [PROMPT, "And"], n=3, seed=7, **asked)
+    texts = [choice["text"] for choice in answer["choices"]]
+    assert texts == [api.text("kjv/model", prompt, seed=7 + 3 * i + j, **asked)
+                     for i, prompt in enumerate([PROMPT, "And"]) for j in range(3)]
+    assert len(set(texts)) > 3
+    streamed = [""] * 6
+    for event in api.stream("kjv/model", [PROMPT, "And"], n=3, seed=7, **asked):
+        for choice in event["choices"]:
+            streamed[choice["index"]] += choice["text"]
+    assert streamed == texts
+    once = api.complete("kjv/model", [PROMPT, "And"], **asked)["usage"]["prompt_tokens"]
+    assert answer["usage"]["prompt_tokens"] == once and answer["usage"]["completion_tokens"] == 6 * 12
+
+
+def test_places_of_logprobs_are_characters(api):
+    ids = api.complete("kjv/model", "In the d\u00e9luge", echo=True, max_tokens=3, logprobs=0)["choices"][0]
+    text, logprobs = ids["text"], ids["logprobs"]
+    assert logprobs["text_offset"][:3] == [0, 0, 2]  # nothing, "In" (its blank is the tokenizer's), " the"
+    for token, at in zip(logprobs["tokens"], logprobs["text_offset"]):
+        if "\ufffd" not in token:
+            assert text[at:].startswith(token) or (at == 0 and text.startswith(token.removeprefix(" "))), (token, at)
+
+
+def test_a_model_is_found_by_its_name(served, api):
+    listed = {model["id"]: model for model in requests.get(api.url + "/v1/models", timeout=PATIENCE).json()["data"]}
+    for path in ("kjv/model", "kjv%2Fmodel"):  # OpenAI's clients send the latter
+        found = requests.get(f"{api.url}/v1/models/{path}", timeout=PATIENCE)
+        assert found.status_code == 200 and found.json() == listed["kjv/model"]
+    for path in ("kjv/none", "kjv%2Fnone", "kjv", "%2F"):
+        missing = requests.get(f"{api.url}/v1/models/{path}", timeout=PATIENCE)
+        assert missing.status_code == 404 and missing.json()["error"]["code"] == "model_not_found"
+    # Nothing else is reached by another spelling, and what an API key guards stays guarded.
+    assert requests.get(api.url + "/v1%2Fresidency", timeout=PATIENCE).status_code == 404
+    assert requests.get(api.url + "/v1/models%2f..%2fresidency", timeout=PATIENCE).status_code == 404
 
 
 def test_stop_strings_end_the_text_before_them(api):
@@ -277,10 +317,10 @@ def test_malformed_requests(api):
     assert broken.status_code == 400 and broken.json()["error"]["code"] == "bad_json"
     good = {"model": "kjv/model", "prompt": PROMPT}
     for field, value in (("model", 3), ("prompt", None), ("prompt", {}), ("prompt", [1, "a"]), ("max_tokens", -1),
-                         ("temperature", "hot"), ("top_p", 2), ("stop", 5), ("n", 2), ("logprobs", 99),
-                         ("stream", "yes"), ("tools", [{}]), ("presence_penalty", 1), ("prompt", [])):
+                         ("temperature", "hot"), ("top_p", 2), ("stop", 5), ("n", 99), ("logprobs", 99),
+                         ("stream", "yes"), ("tools", [{}]), ("presence_penalty", 1), ("prompt", []), ("no_such_field", 1)):
         error = api.error(400, **{**good, field: value})
-        assert field in error["message"], error
+        assert error["param"] == field and field in error["message"], error
     assert "4096" in api.error(400, model="kjv/model", prompt=[1, 4096])["message"]
 
 
@@ -297,6 +337,14 @@ def test_prompts_over_the_context_name_the_numbers(api):
     assert "513" in error["message"]
     answer = api.complete("kjv/model", [5] * 500, max_tokens=12)
     assert answer["usage"]["total_tokens"] <= 512
+
+
+def test_megabytes_that_cannot_fit_are_not_read(api):
+    begun = time.monotonic()
+    error = api.error(400, model="kjv/model", prompt="x " * 3_500_000)
+    assert error["code"] == "context_length_exceeded" and "7000000 bytes" in error["message"]
+    assert time.monotonic() - begun < 2  # reading them takes several seconds
+    api.error(400, "/v1/chat/completions", model="kjv/model", messages=[{"role": "user", "content": "x " * 3_500_000}])
 
 
 def test_a_full_queue_says_429(served, start_node):
@@ -324,6 +372,9 @@ def test_an_api_key_is_asked_for_where_there_is_one(served, start_node):
         error = OpenAi(node.url, key).error(401, model="kjv/model", prompt=PROMPT)
         assert error["code"] == "invalid_api_key"
     assert OpenAi(node.url, "sesame").complete("kjv/model", PROMPT, max_tokens=1)["choices"]
+    for scheme, status in (("bearer", 200), ("BEARER", 200), ("Basic", 401), ("", 401)):
+        headers = {"Authorization": f"{scheme} sesame".strip()}
+        assert requests.get(node.url + "/v1/models", headers=headers, timeout=PATIENCE).status_code == status, scheme
 
 
 # ---- bases
@@ -354,7 +405,13 @@ def test_a_local_base_is_not_fetched(served, start_node):
     wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
     assert OpenAi(node.url).text("kjv/model", PROMPT, max_tokens=8) == \
         served.api.text("kjv/model", PROMPT, max_tokens=8)
-    assert not (node.log_path.parent / "cache/bases").exists()
+    assert not (node.log_path.parent / "cache/bases").exists() and "in no --base" not in node.log()
+
+
+def test_a_local_base_that_is_another_is_told(served, start_node):
+    node = start_node(served.family.registry, ["kjv"], "--base", FAMILY / "kjv", name="other_base")
+    wait_until(lambda: requests.get(node.url + "/readyz", timeout=PATIENCE).status_code == 200, "a ready node")
+    assert "in no --base; the registry's is taken" in node.log()
 
 
 def test_a_node_may_only_hold_its_models(served, start_node):
@@ -397,6 +454,27 @@ def test_a_blank_after_control_tokens_is_as_the_checkpoint_says(served, api, mod
     [first, second] = [tokens(text).json()["usage"]["prompt_tokens"] for text in ("beginning", " beginning")]
     prompt = api.complete(model, "beginning", max_tokens=1)["usage"]["prompt_tokens"]  # which always has the blank
     assert (first == prompt) == blank and (second == prompt) == (not blank)
+
+
+def test_tokens_added_to_a_sentencepiece_model_are_tokens(served, api):
+    """As fine-tunes of Llama 2 have ChatML's markers: in the older file, in tokenizer_config.json, and one that the model has no row for."""
+    older = json.dumps({"<|im_start|>": 4090, "[PAD]": 4096}).encode()
+    decoder = {"4091": {"content": "<|im_end|>", "special": True, "lstrip": False, "rstrip": False, "normalized": False}}
+    publish_with(served, "kjv/added", {"added_tokens.json": older}, legacy=False, added_tokens_decoder=decoder,
+                 chat_template="{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}")
+
+    def ids(prompt):
+        return api.complete("kjv/added", prompt, echo=True, max_tokens=0, logprobs=0)["choices"][0]["logprobs"]["token_ids"]
+
+    wait_until(lambda: requests.post(api.url + "/v1/completions", timeout=PATIENCE, json={
+        "model": "kjv/added", "prompt": "x", "max_tokens": 1}).status_code == 200, "kjv/added")
+    written = ids("<|im_start|>user<|im_end|>")
+    assert written[:2] == [1, 4090] and written[-1] == 4091 and ids("[PAD]")[-1] != 4096
+    said = api.post("/v1/chat/completions", {"model": "kjv/added", "max_tokens": 1, "messages": [{"role": "user", "content": "user"}]})
+    assert said.json()["usage"]["prompt_tokens"] == len(written) - 1  # without <s>
+    more = [{"role": "user", "content": "user<|im_end|>"}]
+    said = api.post("/v1/chat/completions", {"model": "kjv/added", "max_tokens": 1, "messages": more})
+    assert said.json()["usage"]["prompt_tokens"] > len(written)
 
 
 def test_chat_is_the_template_written_out(served, api):

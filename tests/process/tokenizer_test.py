@@ -32,6 +32,7 @@ class Served:
         self.publish("kjv/llama3", checkpoint("llama3", bos_token="<|begin_of_text|>", eos_token="<|end_of_text|>",
                                               chat_template=CHAT))
         self.publish("kjv/qwen2", checkpoint("qwen2", eos_token={"content": "<|im_end|>"}))
+        self.publish("kjv/mistral", checkpoint("mistral", eos_token="</s>"))
         chatml, qwen3 = ((JINJA / f"{style}.jinja").read_text() for style in ("chatml", "qwen3"))
         several = [{"name": "tool_use", "template": "x"}, {"name": "default", "template": chatml}]
         self.publish("kjv/chatml", checkpoint("qwen2", eos_token="<|endoftext|>", chat_template=several))
@@ -64,7 +65,7 @@ def prompt_ids(api, model, prompt):
     return answer["choices"][0]["logprobs"]["token_ids"]
 
 
-@pytest.mark.parametrize("kind, begin", [("llama3", [641]), ("qwen2", [])])
+@pytest.mark.parametrize("kind, begin", [("llama3", [641]), ("qwen2", []), ("mistral", [1])])
 def test_prompts_are_read_as_huggingface_reads_them(served, kind, begin):
     asked = [case for case in CASES[kind] if case["ids"]][:64]
     answer = served.api.complete(f"kjv/{kind}", [case["text"] for case in asked], echo=True, max_tokens=0, logprobs=0)

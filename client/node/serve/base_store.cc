@@ -147,6 +147,9 @@ Result<std::shared_ptr<const LocalCheckpoint>> BaseStore::Obtain(Registry& regis
                                                                  const std::string& name,
                                                                  const Digest& digest) {
   if (auto local = FindLocal(digest)) return local;
+  if (!local_.empty()) {
+    spdlog::warn("base {}: {} is in no --base; the registry's is taken", name, digest.Text());
+  }
   auto cached = OpenCached(digest);
   if (cached) return cached;
   std::error_code ignored;

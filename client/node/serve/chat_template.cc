@@ -1,5 +1,7 @@
 #include "client/node/serve/chat_template.h"
 
+#include <algorithm>
+
 #include "storage/base/name.h"
 
 namespace signum::client {
@@ -17,8 +19,13 @@ Result<Value> MessageValue(const ChatMessage& message) {
   if (role != "system" && role != "user" && role != "assistant") {
     return BadMessages("role '" + Printable(role) + "' is not system, user or assistant");
   }
-  return jinja::MakeDict({{Value::Of("role"), Value::Of(role)},
-                          {Value::Of("content"), Value::Of(jinja::Text(message.content, true))}});
+  std::vector<std::pair<Value, Value>> items = {
+      {Value::Of("role"), Value::Of(role)},
+      {Value::Of("content"), Value::Of(jinja::Text(message.content, true))}};
+  if (message.name) {
+    items.emplace_back(Value::Of("name"), Value::Of(jinja::Text(*message.name, true)));
+  }
+  return jinja::MakeDict(std::move(items));
 }
 
 Result<Value> MessagesValue(const std::vector<ChatMessage>& messages) {
@@ -92,11 +99,10 @@ std::vector<int32_t> EncodeRendered(const Tokenizer& tokenizer, const jinja::Tex
     ids.insert(ids.end(), part.begin(), part.end());
   };
   const auto find_in = [&](size_t begin, size_t end) {
-    for (const ControlToken& control :
-         tokenizer.FindControls(text.view().substr(begin, end - begin))) {
-      encode_to(begin + control.begin);
+    for (const ControlToken& control : tokenizer.FindControls(text.view(), begin, end)) {
+      encode_to(std::max(done, control.begin));
       ids.push_back(control.id);
-      done = begin + control.end;
+      done = control.end;
     }
   };
   size_t own = 0;  // where the template's own bytes go on

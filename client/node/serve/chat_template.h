@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@ namespace signum::client {
 struct ChatMessage {
   std::string role;  // system, user, assistant
   std::string content;
+  std::optional<std::string> name = {};  // of who speaks
 };
 
 // How a conversation becomes a prompt: the checkpoint's own Jinja template, run as transformers

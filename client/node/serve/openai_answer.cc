@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "client/node/serve/openai_fields.h"
 #include "gpu/tokenizer/utf8.h"
 
 namespace signum::client {
@@ -23,6 +24,21 @@ int OpenAiStatus(const Error& error) {
   return http::StatusOf(error);
 }
 
+namespace {
+
+Json ParamOf(const Error& error) {
+  if (error.reason == "unknown_model") return "model";
+  const std::optional<std::string> field = FieldAtFault(error);
+  return field ? Json(*field) : Json(nullptr);
+}
+
+// Where the next piece begins: places in a text are counted in characters.
+int64_t After(int64_t offset, std::string_view piece) {
+  return offset + std::ranges::count_if(piece, [](char c) { return (c & 0xC0) != 0x80; });
+}
+
+}  // namespace
+
 Json OpenAiErrorBody(const Error& error, int status) {
   const char* type = status == 429   ? "rate_limit_error"
                      : status >= 500 ? "server_error"
@@ -31,7 +47,7 @@ Json OpenAiErrorBody(const Error& error, int status) {
   return {{"error",
            {{"message", error.message},
             {"type", type},
-            {"param", error.reason == "unknown_model" ? Json("model") : Json(nullptr)},
+            {"param", ParamOf(error)},
             {"code", error.reason == "unknown_model" ? "model_not_found" : error.reason}}}};
 }
 
@@ -68,6 +84,7 @@ void OpenAiAnswer::Echo(Choice& choice) {
   const std::string text = CleanUtf8(std::move(bytes));
   const bool blank = tokenizer_ != nullptr && tokenizer_->blank_first() && text.starts_with(' ');
   choice.fresh += blank ? text.substr(1) : text;
+  if (blank) choice.offset = -1;
   if (request_.logprobs < 0) return;
   choice.fresh_outputs.push_back({prompt[0], "", std::nullopt, {}});
   std::ranges::move(choice.scored, std::back_inserter(choice.fresh_outputs));
@@ -126,16 +143,17 @@ Json OpenAiAnswer::Head(bool chunk) const {
 Json OpenAiAnswer::Usage() const {
   uint64_t prompt = 0;
   uint64_t generated = 0;
-  for (const Choice& choice : choices_) {
-    prompt += choice.completion->request().prompt.size();
-    generated += choice.generated;
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const bool first = i % static_cast<size_t>(request_.n) == 0;  // of a prompt's
+    if (first) prompt += choices_[i].completion->request().prompt.size();
+    generated += choices_[i].generated;
   }
   return {{"prompt_tokens", prompt},
           {"completion_tokens", generated},
           {"total_tokens", prompt + generated}};
 }
 
-Json OpenAiAnswer::Logprobs(const std::vector<TokenOutput>& outputs, size_t offset) const {
+Json OpenAiAnswer::Logprobs(const std::vector<TokenOutput>& outputs, int64_t offset) const {
   if (request_.logprobs < 0) return nullptr;
   if (request_.chat) return ChatLogprobs(outputs);
   Json tokens = Json::array(), values = Json::array(), tops = Json::array(),
@@ -147,8 +165,8 @@ Json OpenAiAnswer::Logprobs(const std::vector<TokenOutput>& outputs, size_t offs
     Json top = Json::object();
     for (const TokenLogprob& each : output.top) top[PieceText(each.token)] = each.logprob;
     tops.push_back(output.logprob ? std::move(top) : Json(nullptr));
-    offsets.push_back(offset);
-    offset += PieceText(output.token).size();
+    offsets.push_back(std::max<int64_t>(0, offset));
+    offset = After(offset, PieceText(output.token));
   }
   return {{"tokens", std::move(tokens)},
           {"token_ids", std::move(ids)},
@@ -190,7 +208,7 @@ Json OpenAiAnswer::Whole() const {
     }
     std::vector<TokenOutput> outputs = choice.outputs;
     outputs.insert(outputs.end(), choice.fresh_outputs.begin(), choice.fresh_outputs.end());
-    entry["logprobs"] = Logprobs(outputs, 0);
+    entry["logprobs"] = Logprobs(outputs, choice.offset);
     entry["finish_reason"] = FinishName(choice.finish);
     choices.push_back(std::move(entry));
   }
@@ -217,7 +235,7 @@ std::string OpenAiAnswer::Event(Choice& choice, size_t index) {
   document["choices"] = Json::array({std::move(entry)});
   if (request_.include_usage) document["usage"] = nullptr;
   for (const TokenOutput& output : choice.fresh_outputs) {
-    choice.offset += PieceText(output.token).size();
+    choice.offset = After(choice.offset, PieceText(output.token));
   }
   choice.text += std::exchange(choice.fresh, "");
   choice.fresh_outputs.clear();

@@ -38,7 +38,7 @@ class OpenAiAnswer {
     std::vector<TokenOutput> fresh_outputs;
     std::vector<TokenOutput> scored;  // of the prompt, until it is echoed
     bool echoed = false;
-    size_t offset = 0;  // of fresh_outputs in the text
+    int64_t offset = 0;  // of fresh_outputs in the text; -1: of a piece whose blank was dropped
     uint64_t generated = 0;
     FinishReason finish = FinishReason::kNone;
     bool begun = false, ended = false;  // events were sent
@@ -49,7 +49,7 @@ class OpenAiAnswer {
   std::string PieceText(int32_t token) const;
   nlohmann::ordered_json Head(bool chunk) const;
   nlohmann::ordered_json Usage() const;
-  nlohmann::ordered_json Logprobs(const std::vector<TokenOutput>& outputs, size_t offset) const;
+  nlohmann::ordered_json Logprobs(const std::vector<TokenOutput>& outputs, int64_t offset) const;
   nlohmann::ordered_json ChatLogprobs(const std::vector<TokenOutput>& outputs) const;
   nlohmann::ordered_json ChatToken(int32_t token, double logprob) const;
   std::string Event(Choice& choice, size_t index);

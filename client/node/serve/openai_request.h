@@ -18,6 +18,7 @@ struct OpenAiRequest {
   std::string model;
   std::vector<std::variant<std::string, std::vector<int32_t>>> prompts;  // completions
   std::vector<ChatMessage> messages;                                     // chat
+  int64_t n = 1;  // completions of each prompt
   std::optional<int64_t> max_tokens;
   SamplingOptions sampling;
   bool seeded = false;
@@ -29,11 +30,13 @@ struct OpenAiRequest {
 };
 
 // Errc::kInvalid: bad_json; bad_request, whose message names the field. Fields that would change
-// the answer but are not built (n, penalties, tools …) are refused rather than passed over.
+// the answer but are not built (penalties, tools …), and those that are not known, are refused
+// rather than passed over.
 Result<OpenAiRequest> ParseOpenAiRequest(std::string_view body, bool chat);
 
-// One request for each prompt, without leases. Errc::kInvalid: context_length_exceeded with the
-// numbers, no_tokenizer, no_chat_template, bad_messages, chat_template_failed, bad_request.
+// n requests for each prompt, one after another, without leases. Errc::kInvalid:
+// context_length_exceeded with the numbers, no_tokenizer, no_chat_template, bad_messages,
+// chat_template_failed, bad_request.
 Result<std::vector<CompletionRequest>> MakePrompts(const OpenAiRequest& request,
                                                    std::shared_ptr<const ServedModel> model);
 

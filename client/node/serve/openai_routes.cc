@@ -1,6 +1,7 @@
 #include "client/node/serve/openai_routes.h"
 
 #include <openssl/crypto.h>
+#include <strings.h>
 
 #include <random>
 
@@ -175,10 +176,12 @@ void AddOpenAiRoutes(http::Router& router, Node& node, Serving& serving, OpenAiO
 
 std::optional<http::Response> CheckApiKey(const http::Request& request, const std::string& key) {
   if (key.empty() || !request.path.starts_with("/v1/")) return std::nullopt;
-  const std::string expected = "Bearer " + key;
-  const std::string_view given = request.Header("authorization");
-  if (given.size() == expected.size() &&
-      CRYPTO_memcmp(given.data(), expected.data(), expected.size()) == 0) {
+  constexpr std::string_view kScheme = "bearer ";  // in any case (RFC 9110)
+  std::string_view given = request.Header("authorization");
+  const bool bearer = given.size() > kScheme.size() &&
+                      strncasecmp(given.data(), kScheme.data(), kScheme.size()) == 0;
+  given.remove_prefix(bearer ? kScheme.size() : given.size());
+  if (given.size() == key.size() && CRYPTO_memcmp(given.data(), key.data(), key.size()) == 0) {
     return std::nullopt;
   }
   return OpenAiError(Fail(Errc::kUnauthorized, "invalid_api_key",

@@ -1,5 +1,6 @@
 #include "client/node/serve/served_model.h"
 
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 namespace signum::client {
@@ -22,12 +23,16 @@ void AddEndTokens(const json& settings, std::set<int32_t>& to) {
   }
 }
 
+std::string TextAt(const json& object, const char* name) {
+  const json text = object.is_object() ? object.value(name, json()) : json();
+  return text.is_string() ? text.get<std::string>() : "";
+}
+
 // A token as tokenizer_config.json names it: its text, or an object that has it.
 std::string TokenText(const json& config, const char* name) {
   const auto at = config.find(name);
   if (at == config.end()) return "";
-  const json& text = at->is_object() ? at->value("content", json()) : *at;
-  return text.is_string() ? text.get<std::string>() : "";
+  return at->is_object() ? TextAt(*at, "content") : TextAt(config, name);
 }
 
 Result<void> CheckSize(std::string_view file, const ServedModel& model) {
@@ -35,6 +40,31 @@ Result<void> CheckSize(std::string_view file, const ServedModel& model) {
   return Fail(Errc::kUnusable, "tokenizer_mismatch",
               std::string(file) + " has " + std::to_string(model.tokenizer->size()) +
                   " pieces, the model's vocabulary " + std::to_string(model.weights->vocabulary()));
+}
+
+// What a tokenizer.model lacks, as a tokenizer.json would list it: a chat's markers, mostly. What
+// is beyond the vocabulary was never trained, and is left to be text.
+json AddedTokensOf(const ServedModel& model, const json& config) {
+  json out = json::array();
+  const auto add = [&](const std::string& content, int64_t id, const json& options) {
+    if (content.empty() || id < 0 || id >= model.weights->vocabulary()) return;
+    json token = options.is_object() ? options : json{{"special", true}};
+    token["content"] = content;
+    token["id"] = static_cast<uint64_t>(id);
+    out.push_back(std::move(token));
+  };
+  const json older = SettingsOf(*model.weights, "added_tokens.json");
+  for (const auto& [content, id] : older.items()) {
+    add(content, id.is_number_integer() ? id.get<int64_t>() : -1, json());
+  }
+  const json named = config.value("added_tokens_decoder", json());
+  const json decoder = named.is_object() ? named : json::object();
+  for (const auto& [id, options] : decoder.items()) {
+    int64_t number = -1;
+    std::from_chars(id.data(), id.data() + id.size(), number);
+    add(TextAt(options, "content"), number, options);
+  }
+  return out;
 }
 
 Result<void> AddTokenizer(const json& config, ServedModel& model) {
@@ -46,7 +76,9 @@ Result<void> AddTokenizer(const json& config, ServedModel& model) {
   for (const std::string_view file : Tokenizer::kFiles) {
     const Result<std::string> bytes = model.weights->File(file);
     if (!bytes) continue;
-    auto tokenizer = Tokenizer::Open(file, *bytes, bos);
+    const std::string added =
+        file == "tokenizer.model" ? AddedTokensOf(model, config).dump() : std::string();
+    auto tokenizer = Tokenizer::Open(file, *bytes, bos, added);
     if (tokenizer.has_error() && tokenizer.error().reason == "unsupported_tokenizer") {
       model.no_text = tokenizer.error().message;
       return {};
@@ -109,12 +141,11 @@ bool BlankAfterControls(const TenantWeights& weights, const json& config) {
   return tokenizer.empty() ? config.value("legacy", json()) != false : BlankOf(tokenizer);
 }
 
-ChatTemplate TemplateOf(const TenantWeights& weights, const json& config) {
+ChatTemplate TemplateOf(const TenantWeights& weights, const json& config, bool blank) {
   std::string text = TemplateText(weights, config);
   if (text.empty()) return {};
   const json older = SettingsOf(weights, "special_tokens_map.json");
-  return ChatTemplate(std::move(text), SpecialTokens(config, older),
-                      BlankAfterControls(weights, config));
+  return ChatTemplate(std::move(text), SpecialTokens(config, older), blank);
 }
 
 }  // namespace
@@ -130,7 +161,8 @@ Result<std::shared_ptr<ServedModel>> MakeServedModel(std::shared_ptr<const Tenan
   }
   if (model->tokenizer == nullptr) return model;
   if (model->end_tokens.empty()) model->end_tokens.insert(EndOfText(config, *model->tokenizer));
-  model->chat = TemplateOf(*model->weights, config);
+  model->blank_after_controls = BlankAfterControls(*model->weights, config);
+  model->chat = TemplateOf(*model->weights, config, model->blank_after_controls);
   const int32_t end_of_turn = model->chat.EndOfTurn(*model->tokenizer);
   if (end_of_turn >= 0) model->end_tokens.insert(end_of_turn);
   return model;

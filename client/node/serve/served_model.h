@@ -23,8 +23,9 @@ struct ServedModel {
   bool add_bos = true;                         // before text
   std::set<int32_t> end_tokens;
   ChatTemplate chat;
-  Scheduler* scheduler = nullptr;  // of its base; outlives the model
-  std::shared_ptr<void> charge;    // of the device's memory, beside the delta's file
+  bool blank_after_controls = true;  // of text after a control token: ChatTemplate
+  Scheduler* scheduler = nullptr;    // of its base; outlives the model
+  std::shared_ptr<void> charge;      // of the device's memory, beside the delta's file
 
   int64_t context() const { return weights->config().max_positions; }
 };

@@ -49,6 +49,16 @@ TEST_F(HostTierTest, ACopyIsFoundUntilItIsDropped) {
   EXPECT_EQ(budget_->used(), 0U);
 }
 
+TEST_F(HostTierTest, AModelThatIsNotWantedIsForgottenWhole) {
+  const LiveModel one = Keep(1);
+  Keep(2);
+  tier_.Forget(one.tenant, "other");
+  EXPECT_EQ(tier_.Snapshot().size(), 2U);
+  tier_.Forget(one.tenant, one.model);
+  EXPECT_TRUE(tier_.Snapshot().empty());
+  EXPECT_EQ(budget_->used(), 0U);
+}
+
 TEST_F(HostTierTest, WhatWasUsedTheLongestAgoGoesFirst) {
   const LiveModel one = Keep(1);
   const LiveModel two = Keep(2);

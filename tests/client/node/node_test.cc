@@ -318,6 +318,7 @@ TEST_F(NodeTest, ARegistryThatComesLaterIsFound) {
   EXPECT_THAT(node_->NotReadyBecause(), HasSubstr("not known"));
   ASSERT_TRUE(
       Eventually([&] { return node_->ResidencyDocument()["registry"]["error"].is_string(); }));
+  EXPECT_THAT(node_->NotReadyBecause(), HasSubstr("Couldn't connect"));
   registry_.Start(registry_.port());
   EXPECT_TRUE(Serves('a'));
 }

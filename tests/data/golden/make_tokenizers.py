@@ -1,12 +1,17 @@
-"""Writes golden/tokenizers: small byte-level BPE tokenizers and what Hugging Face's tokenizers makes of texts with them.
+"""Writes golden/tokenizers: small BPE tokenizers and what Hugging Face's tokenizers makes of texts with them.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install tokenizers==0.23.1
     /tmp/venv/bin/python tests/data/golden/make_tokenizers.py
 
-Two pipelines as published checkpoints have them, trained on text/*.calib.txt:
+Pipelines as published checkpoints have them, trained on text/*.calib.txt. Byte-level:
   llama3  splits by Llama 3's pattern, `ignore_merges` (one word, "behold", can only be had by it), a template that begins
           with <|begin_of_text|>
   qwen2   NFC, splits by Qwen 2's pattern, no template; <think> is an added token that is not special
+With a token for each byte, as SentencePiece's models become in JSON:
+  llama2  a normalizer puts a blank before each part between added tokens
+  mistral Metaspace puts one before the text alone
+  always  Metaspace puts one before each part that has none, and divides at blanks
+  gemma   no blank is put anywhere
 cases.json: for each tokenizer, texts with `ids` (added tokens recognised) and, where it differs, `plain` (special ones taken
 for text).
 """
@@ -28,7 +33,7 @@ TEXTS = [
     "na\u00efve caf\u00e9 na\u0131\u0308ve cafe\u0301 \u1e9b\u0323 \ufb01ne \u212bngstr\u00f6m", "\u4e2d\u6587\u5b57\u7b26 \u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4 \u1100\u1161\u11a8",
     "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467 ok", "\u0661\u0662\u0663 \u2160\u00bd\u00b2 \U0001d7d8\U0001d7d9", "a\u180eb\u00a0c\u2003d\u0085e\u000bf\u2028g",
     "it\u2019s 'Tis o'clock x'\u017f '\u212a", "<|begin_of_text|>hi<|eot_id|>", "<|im_start|>user\nhi<|im_end|>\n", "<think>\nhm </think>x<think",
-    "behold, behold! beholds  behold\nbehold", "a" * 300, "ab" * 200 + " " * 50 + "\n" * 7, "\x00\x01\x7f\ufeff\ufffd", "x\u0301\u0323\u0323\u0301 \u0958",
+    "<s>[INST] hi [/INST] yes </s>  x<s> y", "\u2581x \u2581<s>\u2581y <unk>", "behold, behold! beholds  behold\nbehold", "a" * 300, "ab" * 200 + " " * 50 + "\n" * 7, "\x00\x01\x7f\ufeff\ufffd", "x\u0301\u0323\u0323\u0301 \u0958",
 ]
 
 
@@ -73,10 +78,47 @@ def qwen2():
     return tokenizer
 
 
+def pieces(normalizer, pre_tokenizer, decoder):
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace(split=True)
+    trainer = trainers.BpeTrainer(vocab_size=400, limit_alphabet=70, show_progress=False)
+    trained.train([str(path) for path in sorted((DATA / "text").glob("*.calib.txt"))], trainer)
+    plan = json.loads(trained.to_str())["model"]
+    first = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
+    rest = sorted(plan["vocab"], key=plan["vocab"].get)
+    merges = [tuple(merge) for merge in plan["merges"]] + [("\u2581", "\u2581"), ("\u2581\u2581", "\u2581\u2581")]
+    vocabulary = {piece: at for at, piece in enumerate(first + rest + ["\u2581\u2581", "\u2581\u2581\u2581\u2581"])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    if pre_tokenizer:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoder
+    tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in
+                                  ("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>")])
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in ("<think>", "</think>")])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)])
+    return tokenizer
+
+
+def sentence_pieces():
+    replace = normalizers.Replace(" ", "\u2581")
+    fallback = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    strips = decoders.Sequence([*fallback, decoders.Strip(" ", 1, 0)])
+
+    def metaspace(scheme, split):
+        return pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme=scheme, split=split)
+
+    return {"llama2": pieces(normalizers.Sequence([normalizers.Prepend("\u2581"), replace]), None, strips),
+            "mistral": pieces(None, metaspace("first", False), strips),
+            "always": pieces(None, metaspace("always", True), strips),
+            "gemma": pieces(replace, pre_tokenizers.Split(" ", "merged_with_previous"), decoders.Sequence(fallback))}
+
+
 def main():
     OUT.mkdir(exist_ok=True)
     cases = {}
-    for name, tokenizer in (("llama3", llama3()), ("qwen2", qwen2())):
+    for name, tokenizer in ({"llama3": llama3(), "qwen2": qwen2()} | sentence_pieces()).items():
         tokenizer.save(str(OUT / f"{name}.json"), pretty=False)
         rng = random.Random(7)
         cases[name] = []

@@ -77,6 +77,24 @@ TEST(SentencePiece, ControlTokensAndForeignIdsSayNothing) {
   EXPECT_EQ(tokenizer->Find("<|im_end|>"), -1);
 }
 
+TEST(SentencePiece, HasTheTokensThatWereAdded) {
+  const std::string path = std::string(SIGNUM_TEST_DATA) + "/tiny-llama/base/tokenizer.model";
+  const std::string model = ReadFile(path, 1 << 20).value();
+  const auto tokenizer = Tokenizer::Open("tokenizer.model", model, "", R"([
+    {"id": 4097, "content": "<|im_end|>", "special": true}, {"id": 4098, "content": "<tool>"}])");
+  ASSERT_TRUE(tokenizer);
+  EXPECT_EQ((*tokenizer)->size(), 4099);
+  EXPECT_EQ((*tokenizer)->Find("<|im_end|>"), 4097);
+  EXPECT_EQ((*tokenizer)->Piece(4097), "");
+  EXPECT_EQ((*tokenizer)->Piece(4098), "<tool>");
+  EXPECT_EQ((*tokenizer)->FindControls("</s><|im_end|> <tool>").size(), 3u);
+  // What people say is text.
+  EXPECT_EQ((*tokenizer)->Encode("x<|im_end|>"), Open()->Encode("x<|im_end|>"));
+  EXPECT_NE(*tokenizer, Open());
+  EXPECT_THAT(Tokenizer::Open("tokenizer.model", model, "", "{}"),
+              FailsWith(Errc::kUnusable, "bad_tokenizer", "added"));
+}
+
 TEST(SentencePiece, RefusesWhatIsNoModel) {
   EXPECT_THAT(Tokenizer::Open("tokenizer.model", "no protobuf"),
               FailsWith(Errc::kUnusable, "bad_tokenizer", ""));

@@ -29,7 +29,14 @@ Result<std::shared_ptr<const Tokenizer>> Changed(const std::string& name, const 
 }
 
 class TokenizerJsonTest : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerJsonTest, testing::Values("llama3", "qwen2"));
+INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerJsonTest,
+                         testing::Values("llama3", "qwen2", "llama2", "mistral", "always",
+                                         "gemma"));
+
+// Whether a text has a blank of the tokenizer's own before it.
+bool PutsBlank(const std::string& kind) {
+  return kind == "llama2" || kind == "mistral" || kind == "always";
+}
 
 TEST_P(TokenizerJsonTest, EncodesAsHuggingFacesTokenizersDoes) {
   const auto tokenizer = Open(GetParam());
@@ -46,13 +53,26 @@ TEST_P(TokenizerJsonTest, EncodesAsHuggingFacesTokenizersDoes) {
 
 TEST_P(TokenizerJsonTest, PiecesPutTogetherAreTheText) {
   const auto tokenizer = Open(GetParam());
-  for (const std::string text :
-       {"a  b\n", "na\xc3\xafve \xe4\xb8\xad \xf0\x9f\x98\x80!", "<think>x"}) {
+  const auto joined = [&](const std::string& text) {
+    std::string out;
+    for (const int32_t token : tokenizer->Encode(text)) out += tokenizer->Piece(token);
+    return out;
+  };
+  const std::string blank = PutsBlank(GetParam()) ? " " : "";
+  for (const std::string text : {"a  b\n", "na\xc3\xafve \xe4\xb8\xad \xf0\x9f\x98\x80!"}) {
+    EXPECT_EQ(joined(text), blank + text);
+  }
+  EXPECT_EQ(joined("<think>x"), "<think>" + (GetParam() == "mistral" ? "" : blank) + "x");
+  EXPECT_EQ(tokenizer->blank_first(), PutsBlank(GetParam()));
+}
+
+TEST_P(TokenizerJsonTest, TheRestOfATextHasNoBlankOfItsOwn) {
+  const auto tokenizer = Open(GetParam());
+  for (const std::string text : {"The LORD said", "\n\nx", "  two", "\xe4\xb8\xad", ""}) {
     std::string joined;
-    for (const int32_t token : tokenizer->Encode(text)) joined += tokenizer->Piece(token);
+    for (const int32_t token : tokenizer->EncodeRest(text)) joined += tokenizer->Piece(token);
     EXPECT_EQ(joined, text);
   }
-  EXPECT_FALSE(tokenizer->blank_first());
 }
 
 TEST(TokenizerJson, FindsAddedTokensInText) {
@@ -141,6 +161,28 @@ TEST(TokenizerJson, DivisionsThatOthersHave) {
   EXPECT_EQ(sequence(string)->Piece(cut[1]), "in");
 }
 
+// As tokenizers 0.22 does it.
+TEST(TokenizerJson, SomeAddedTokensTakeTheBlanksBesideThem) {
+  const auto tokenizer = Changed("qwen2", [](json& file) {
+    for (json& token : file["added_tokens"]) {
+      const std::string content = token["content"];
+      token["lstrip"] = content == "<think>" || content == "<|im_start|>";
+      token["rstrip"] = content == "<|im_end|>" || content == "<|im_start|>";
+    }
+  });
+  ASSERT_TRUE(tokenizer);
+  const std::pair<std::string, std::vector<int32_t>> cases[] = {
+      {"a <|im_end|> \xe3\x80\x80\n b", {64, 220, 642, 65}},
+      {"x \t<think> y", {87, 643, 386}},
+      {" <|im_start|>  <|im_start|> ", {641, 641}},
+      {"<|im_end|> <think>", {642, 643}},
+      {"\xc2\xa0\xe2\x80\x83<think>\xc2\xa0", {643, 126, 254}},
+  };
+  for (const auto& [text, ids] : cases) {
+    EXPECT_EQ((*tokenizer)->Encode(text, Controls::kTokens), ids) << text;
+  }
+}
+
 TEST(TokenizerJson, LongWordsTakeNoSquaresOfTime) {
   // A million letters without a break: minutes, where each merge looks at the whole word.
   const std::string text(1 << 20, 'a');
@@ -186,6 +228,47 @@ TEST(TokenizerJson, RefusesWhatIsBroken) {
   refused([](json& f) { f["added_tokens"] = 1; }, "added_tokens");
 }
 
+TEST(TokenizerJson, SaysWhatIsNotSupportedWithByteFallback) {
+  const auto refused = [](const char* kind, const auto& change, const std::string& what) {
+    EXPECT_THAT(Changed(kind, change), FailsWith(Errc::kUnusable, "unsupported_tokenizer", what));
+  };
+  refused(
+      "llama2", [](json& f) { f["normalizer"]["normalizers"][0]["prepend"] = "x"; }, "Prepend");
+  refused(
+      "llama2", [](json& f) { f["normalizer"]["normalizers"][1]["content"] = "x"; }, "Replace");
+  refused(
+      "llama2", [](json& f) { f["normalizer"]["normalizers"].erase(1); }, "blanks");
+  refused(
+      "llama2",
+      [](json& f) {
+        f["normalizer"] = {{"type", "NFKC"}};
+      },
+      "NFKC");
+  refused(
+      "llama2", [](json& f) { f["added_tokens"][1]["normalized"] = true; }, "<s>");
+  refused(
+      "mistral", [](json& f) { f["pre_tokenizer"]["replacement"] = "_"; }, "Metaspace");
+  refused(
+      "mistral", [](json& f) { f["pre_tokenizer"]["prepend_scheme"] = "last"; }, "Metaspace");
+  refused(
+      "mistral", [](json& f) { f["pre_tokenizer"]["type"] = "ByteLevel"; }, "ByteLevel");
+  refused(
+      "mistral",
+      [](json& f) {
+        f["decoder"] = {{"type", "WordPiece"}};
+      },
+      "WordPiece");
+  refused(
+      "gemma", [](json& f) { f["model"]["ignore_merges"] = true; }, "ignore_merges");
+  EXPECT_THAT(Changed("gemma", [](json& f) { f["model"]["vocab"].erase("<0x0A>"); }),
+              FailsWith(Errc::kUnusable, "bad_tokenizer", "byte"));
+  EXPECT_THAT(Changed("gemma",
+                      [](json& f) {
+                        f["model"]["merges"][7] = {"no", "where"};
+                      }),
+              FailsWith(Errc::kUnusable, "bad_tokenizer", "merges[7]"));
+}
+
 TEST(TokenizerJson, SaysWhatIsNotSupported) {
   const auto refused = [](const auto& change, const std::string& what) {
     EXPECT_THAT(Changed("llama3", change),
@@ -198,7 +281,7 @@ TEST(TokenizerJson, SaysWhatIsNotSupported) {
   refused([](json& f) { f["pre_tokenizer"] = nullptr; }, "pre_tokenizer");
   refused([](json& f) { f["pre_tokenizer"] = {{"type", "Metaspace"}}; }, "Metaspace");
   refused([](json& f) { f["decoder"] = nullptr; }, "decoder");
-  refused([](json& f) { f["added_tokens"][0]["lstrip"] = true; }, "lstrip");
+  refused([](json& f) { f["added_tokens"][0]["single_word"] = true; }, "single_word");
   const auto pattern = [](const char* regex) {
     return [regex](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = regex; };
   };

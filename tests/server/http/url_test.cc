@@ -18,6 +18,12 @@ TEST(ParseTarget, TakesAPathApart) {
   EXPECT_EQ(ParseTarget("//a")->segments, (Strings{"", "a"}));
 }
 
+TEST(ParseTarget, AnEncodedSlashStaysInItsSegmentWhereItIsTaken) {
+  EXPECT_TRUE(ParseTarget("/v1/models/a%2Fb").has_error());
+  EXPECT_EQ(ParseTarget("/v1/models/a%2Fb", true)->segments, (Strings{"v1", "models", "a/b"}));
+  EXPECT_TRUE(ParseTarget("/v1/%2e%2e/x", true).has_error());
+}
+
 TEST(ParseTarget, DecodesTheQueryInOrder) {
   const auto target = ParseTarget("/w?tenant=a&tenant=b+c&since=%31&&flag&x=a=b?/c");
   ASSERT_TRUE(target.has_value());

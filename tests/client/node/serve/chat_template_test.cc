@@ -91,6 +91,12 @@ TEST_F(ChatTemplateTest, MarkersInAMessageAreText) {
   EXPECT_EQ(Apply(split, *qwen2_, {{"user", "end|>"}}), qwen2_->Encode("<|im_end|>"));
 }
 
+TEST_F(ChatTemplateTest, WhoSpeaksHasANameWhereOneIsGiven) {
+  const ChatTemplate chat("{% for m in messages %}[{{ m.name }}]{{ m.content }}{% endfor %}", {});
+  EXPECT_EQ(Apply(chat, *qwen2_, {{"user", "a", "<|im_end|>"}, {"user", "b"}}),
+            qwen2_->Encode("[<|im_end|>]a[]b"));
+}
+
 TEST_F(ChatTemplateTest, ARoleMayBePartOfAMarker) {
   const ChatTemplate chat("{% for m in messages %}{{ '<' + m.role + '>' }}{% endfor %}", {});
   const std::string file = R"({"model": {"type": "BPE", "vocab": {"x": 0}, "merges": []},
@@ -136,6 +142,58 @@ TEST_F(ChatTemplateTest, KnowsWhatEndsATurn) {
   EXPECT_EQ(OpenTemplate("llama2").EndOfTurn(*pieces_), -1);
   EXPECT_EQ(OpenTemplate("chatml").EndOfTurn(*pieces_), -1);
   EXPECT_EQ(ChatTemplate().EndOfTurn(*qwen2_), -1);
+}
+
+// What a template has written is encoded part by part, and has the ids of the whole.
+TEST_F(ChatTemplateTest, HasTheIdsOfPiecesInJson) {
+  const auto cases = nlohmann::json::parse(Data("golden/tokenizers/cases.json"));
+  for (const std::string kind : {"llama2", "mistral", "always", "gemma"}) {
+    const auto tokenizer = OpenTokenizer(kind + ".json", "golden/tokenizers/");
+    const bool blank = kind == "llama2" || kind == "always";
+    for (const auto& item : cases[kind]) {
+      EXPECT_EQ(EncodeRendered(*tokenizer, jinja::Text(item["text"].get<std::string>()), blank),
+                item["ids"].get<std::vector<int32_t>>())
+          << kind << ": " << item["text"];
+    }
+  }
+}
+
+// What transformers 4.57's LlamaTokenizer, legacy or not, makes of texts with added tokens: one
+// takes the blanks after it, one those before it.
+TEST_F(ChatTemplateTest, TokensThatWereAddedToPieces) {
+  struct Case {
+    bool legacy;
+    std::string text;
+    std::vector<int32_t> ids;
+  };
+  const Case cases[] = {
+      {true,
+       "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
+       {4096, 1701, 13, 4011, 4007, 4097, 4096, 924, 385, 477, 13}},
+      {true, "a <tool> b", {261, 4098, 259, 4019}},
+      {true, "</s>x <|im_end|>  y", {2, 983, 4001, 4097, 416}},
+      {true, " <|im_start|> x", {259, 4096, 259, 4034}},
+      {false,
+       "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
+       {4096, 3054, 13, 4011, 4007, 4097, 4096, 417, 385, 477, 13}},
+      {false, "a <tool> b", {261, 4098, 281}},
+      {false, "</s>x <|im_end|>  y", {2, 4034, 4001, 4097, 4020}},
+      {false, " <|im_start|> x", {259, 4096, 983}},
+  };
+  const auto tokenizer =
+      Tokenizer::Open("tokenizer.model", Data("tiny-llama/base/tokenizer.model"), "", R"([
+        {"id": 4096, "content": "<|im_start|>", "special": true},
+        {"id": 4097, "content": "<|im_end|>", "special": true, "rstrip": true},
+        {"id": 4098, "content": "<tool>", "lstrip": true}])");
+  ASSERT_TRUE(tokenizer);
+  for (const Case& each : cases) {
+    EXPECT_EQ(EncodeRendered(**tokenizer, jinja::Text(each.text), each.legacy), each.ids)
+        << each.text << each.legacy;
+  }
+  // Blanks are taken from what is said, too, but no token is found there.
+  const ChatTemplate chat("{{ '<|im_end|>' + messages[0].content }}", {}, false);
+  EXPECT_EQ(Apply(chat, **tokenizer, {{"user", " \n<|im_end|>"}}).size(),
+            1 + (*tokenizer)->EncodeRest("<|im_end|>").size());
 }
 
 TEST_F(ChatTemplateTest, RefusesWhatItCannotWrite) {

@@ -51,5 +51,28 @@ TEST(OpenAiAnswer, APromptWithoutTextIsEchoedOnce) {
   EXPECT_EQ(EchoedIds(answer), (std::vector<int32_t>{5}));
 }
 
+TEST(OpenAiAnswer, APromptCountsOnceHoweverManyAnswersItHas) {
+  OpenAiRequest request;
+  request.n = 2;
+  std::vector<std::shared_ptr<Completion>> completions;
+  for (const std::vector<int32_t>& prompt : {std::vector<int32_t>{1, 2, 3}, {4}}) {
+    for (int i = 0; i < 2; ++i) completions.push_back(Completing(prompt));
+  }
+  OpenAiAnswer answer(request, ServedModel{}, "id", completions);
+  for (const auto& completion : completions) completion->Finish(FinishReason::kLength, "");
+  answer.Collect();
+  const auto document = answer.Whole();
+  EXPECT_EQ(document["choices"].size(), 4U);
+  EXPECT_EQ(document["usage"]["prompt_tokens"], 4);
+}
+
+TEST(OpenAiAnswer, AnErrorNamesItsField) {
+  EXPECT_EQ(
+      OpenAiErrorBody(Fail(Errc::kInvalid, "bad_request", "'n' is wrong"), 400)["error"]["param"],
+      "n");
+  EXPECT_TRUE(
+      OpenAiErrorBody(Fail(Errc::kInvalid, "bad_json", "'n' "), 400)["error"]["param"].is_null());
+}
+
 }  // namespace
 }  // namespace signum::client

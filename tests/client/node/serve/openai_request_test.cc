@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "client/node/serve/openai_fields.h"
+
 #include "tests/support/result_matchers.h"
 
 namespace signum::client {
@@ -65,7 +67,9 @@ TEST(OpenAiRequest, NamesTheFieldThatIsWrong) {
       {"max_tokens", R"("prompt":"a","max_tokens":1.5)"},
       {"seed", R"("prompt":"a","seed":"x")"},
       {"stop", R"("prompt":"a","stop":[1])"},
-      {"n", R"("prompt":"a","n":3)"},
+      {"n", R"("prompt":"a","n":0)"},
+      {"n", R"("prompt":["a","b"],"n":33)"},
+      {"best_of", R"("prompt":"a","n":2,"best_of":3)"},
       {"logit_bias", R"("prompt":"a","logit_bias":{"1":2})"},
       {"stream_options", R"("prompt":"a","stream_options":1)"}};
   for (const auto& [field, body] : wrong) {
@@ -80,6 +84,59 @@ TEST(OpenAiRequest, NamesTheFieldThatIsWrong) {
     EXPECT_THAT(ParseOpenAiRequest(std::string("{\"model\":\"a/b\",") + body + "}", true),
                 FailsWith(Errc::kInvalid, "bad_request", "messages"));
   }
+}
+
+std::optional<std::string> AtFault(const std::string& fields, bool chat) {
+  const auto request = ParseOpenAiRequest("{\"model\":\"a/b\"," + fields + "}", chat);
+  return request ? std::nullopt : FieldAtFault(request.error());
+}
+
+TEST(OpenAiRequest, RefusesWhatWouldChangeTheAnswerAndPassesWhatWouldNot) {
+  const std::string hi = R"("messages":[{"role":"user","content":"a"}],)";
+  for (const auto& [field, value] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"response_format", R"({"type":"json_object"})"},
+           {"tools", "[{}]"},
+           {"tool_choice", R"("required")"},
+           {"function_call", R"({"name":"f"})"},
+           {"modalities", R"(["text","audio"])"},
+           {"reasoning_effort", R"("high")"},
+           {"repetition_penalty", "1.2"},
+           {"min_p", "0.1"},
+           {"stop_token_ids", "[1]"},
+           {"echo", "true"},
+           {"prompt", R"("a")"},
+           {"no_such_field", "1"}}) {
+    EXPECT_EQ(AtFault(hi + '"' + field + "\":" + value, true), field);
+  }
+  EXPECT_EQ(AtFault(hi + R"("response_format":{"type":"text"},"tools":[],"tool_choice":"auto",)"
+                         R"("modalities":["text"],"min_p":0,"user":"me","metadata":{"a":"b"},)"
+                         R"("store":true,"parallel_tool_calls":false,"reasoning_effort":null)",
+                    true),
+            std::nullopt);
+  EXPECT_EQ(AtFault(R"("prompt":"a","messages":[])", false), "messages");
+}
+
+TEST(OpenAiRequest, MessagesAreNotReadInPart) {
+  const auto fault = [](const std::string& message) {
+    return AtFault(R"("messages":[{"role":"user","content":"a"},)" + message + "]", true);
+  };
+  EXPECT_EQ(fault(R"({"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url"}]})"),
+            "messages[1].content[1].type");
+  EXPECT_EQ(fault(R"({"role":"user","content":[{"type":"text"}]})"), "messages[1].content[0].text");
+  EXPECT_EQ(fault(R"({"role":"assistant","content":"a","tool_calls":[{"id":"x"}]})"),
+            "messages[1].tool_calls");
+  EXPECT_EQ(fault(R"({"role":"user","content":"a","name":5})"), "messages[1].name");
+  EXPECT_EQ(fault(R"({"role":"assistant","content":"a","refusal":null,"tool_calls":[]})"),
+            std::nullopt);
+}
+
+TEST(OpenAiRequest, DevelopersAreSystemsAndNamesAreKept) {
+  const OpenAiRequest request = Parsed(
+      R"("messages":[{"role":"developer","content":"a"},{"role":"user","content":"b","name":"c"}])",
+      true);
+  EXPECT_EQ(request.messages.at(0).role, "system");
+  EXPECT_EQ(request.messages.at(0).name, std::nullopt);
+  EXPECT_EQ(request.messages.at(1).name, "c");
 }
 
 TEST(OpenAiRequest, SurvivesNestingAndHugeNumbers) {

@@ -13,7 +13,9 @@ class FakeTokenizer final : public Tokenizer {
   explicit FakeTokenizer(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
   std::vector<int32_t> Encode(std::string_view, Controls) const override { return {}; }
   std::vector<int32_t> EncodeRest(std::string_view) const override { return {}; }
-  std::vector<ControlToken> FindControls(std::string_view) const override { return {}; }
+  std::vector<ControlToken> FindControls(std::string_view, size_t, size_t) const override {
+    return {};
+  }
   std::string Piece(int32_t token) const override { return pieces_[static_cast<size_t>(token)]; }
   int32_t Find(std::string_view) const override { return -1; }
   int32_t bos() const override { return -1; }
