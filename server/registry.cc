@@ -1,13 +1,10 @@
 #include "server/registry.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <sys/file.h>
 
-#include <cerrno>
 #include <system_error>
 
-#include "storage/base/file.h"
+#include "storage/base/directory_lock.h"
 #include "storage/collector.h"
 #include "storage/schema.h"
 
@@ -27,14 +24,6 @@ Result<void> MakeDirectory(const std::filesystem::path& path) {
   return {};
 }
 
-Result<File> LockDirectory(const std::filesystem::path& data) {
-  SIGNUM_ASSIGN(File lock, File::Open(data / "lock", O_RDWR | O_CREAT));
-  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return FromErrno(errno, (data / "lock").string());
-  return Fail(Errc::kUnavailable, "data_in_use",
-              "another process serves the data directory " + data.string());
-}
-
 Result<bool> Exists(const std::filesystem::path& path) {
   std::error_code error;
   const bool exists = std::filesystem::exists(path, error);
@@ -48,7 +37,9 @@ Result<std::unique_ptr<Registry>> Registry::Open(const std::filesystem::path& da
                                                  const UploadLimits& limits, const Clock& clock,
                                                  bool auth, const Quota& default_quota) {
   SIGNUM_TRY(MakeDirectory(data));
-  SIGNUM_ASSIGN(File lock, LockDirectory(data));
+  SIGNUM_ASSIGN(File lock,
+                LockDirectory(data, "data_in_use",
+                              "another process serves the data directory " + data.string()));
   std::unique_ptr<Registry> registry(new Registry(data, std::move(lock)));
   SIGNUM_TRY(registry->Build(limits, clock, auth, default_quota));
   return registry;

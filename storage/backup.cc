@@ -1,7 +1,5 @@
 #include "storage/backup.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "storage/base/directory_lock.h"
 #include "storage/file_checksum.h"
 
 namespace signum {
@@ -87,12 +86,8 @@ Result<std::unique_ptr<BackupDirectory>> BackupDirectory::OpenForWriting(const f
   std::error_code error;
   fs::permissions(path, fs::perms::owner_all, error);
   if (error) return FromErrno(error.value(), path.string());
-  SIGNUM_ASSIGN(File lock, File::Open(path / "lock", O_RDWR | O_CREAT));
-  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return FromErrno(errno, (path / "lock").string());
-    return Fail(Errc::kUnavailable, "backup_busy",
-                "another process writes a backup to " + path.string());
-  }
+  SIGNUM_ASSIGN(File lock, LockDirectory(path, "backup_busy",
+                                         "another process writes a backup to " + path.string()));
   return std::unique_ptr<BackupDirectory>(new BackupDirectory(path, std::move(lock)));
 }
 

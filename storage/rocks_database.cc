@@ -1,18 +1,16 @@
 #include "storage/rocks_database.h"
 
-#include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <spdlog/spdlog.h>
-#include <sys/file.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <regex>
 
+#include "storage/base/directory_lock.h"
 #include "storage/rocks_checksum.h"
 #include "storage/rocks_log_file.h"
 #include "storage/rocks_logger.h"
@@ -95,14 +93,6 @@ bool IsNoSpace(const rocksdb::Status& status) {
           text.find("No space left") != text.npos);
 }
 
-Result<File> LockDirectory(const fs::path& directory) {
-  SIGNUM_ASSIGN(File lock, File::Open(directory / "lock", O_RDWR | O_CREAT));
-  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return FromErrno(errno, "lock " + directory.string());
-  return Fail(Errc::kUnavailable, "store_locked",
-              "the store in " + directory.string() + " is in use by another process");
-}
-
 // A family that this program does not know was made by a newer one.
 Result<void> CheckFamilies(const std::string& path) {
   std::vector<std::string> present;
@@ -167,7 +157,9 @@ Result<std::shared_ptr<RocksDatabase>> RocksDatabase::Open(const fs::path& direc
                                                            rocksdb::Env* env) {
   std::shared_ptr<RocksDatabase> database(new RocksDatabase(directory, options, env));
   SIGNUM_TRY(MakeDirectories(directory));
-  SIGNUM_ASSIGN(database->lock_, LockDirectory(directory));
+  SIGNUM_ASSIGN(database->lock_, LockDirectory(directory, "store_locked",
+                                               "the store in " + directory.string() +
+                                                   " is in use by another process"));
   SIGNUM_TRY(CheckFamilies((directory / "db").string()));
   SIGNUM_TRY(database->OpenDb());
   SIGNUM_TRY(SyncDirectory(directory));

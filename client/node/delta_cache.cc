@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "storage/base/file.h"
+#include "storage/base/directory_lock.h"
 
 namespace signum::client {
 
@@ -51,7 +51,10 @@ Result<std::unique_ptr<DeltaCache>> DeltaCache::Open(const fs::path& directory,
   std::error_code error;  // tenants' models are not for every user of the machine
   fs::permissions(directory, fs::perms::owner_all, error);
   if (error) return FromErrno(error.value(), directory.string());
-  return std::unique_ptr<DeltaCache>(new DeltaCache(directory, max_bytes));
+  SIGNUM_ASSIGN(File lock, LockDirectory(directory, "cache_in_use",
+                                         "another node uses the cache " + directory.string() +
+                                             ": each needs a directory of its own"));
+  return std::unique_ptr<DeltaCache>(new DeltaCache(directory, max_bytes, std::move(lock)));
 }
 
 fs::path DeltaCache::DeltaPath(const Digest& digest) const {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "storage/base/digest.h"
+#include "storage/base/file.h"
 #include "storage/base/result.h"
 
 namespace signum::client {
@@ -19,6 +20,7 @@ namespace signum::client {
 // Thread-safe.
 class DeltaCache {
  public:
+  // Errc::kUnavailable "cache_in_use" while another DeltaCache, of whatever process, has it.
   // `max_bytes`: the least recently used entries beyond it go when Trim is called; 0: no bound.
   static Result<std::unique_ptr<DeltaCache>> Open(const std::filesystem::path& directory,
                                                   uint64_t max_bytes);
@@ -39,11 +41,12 @@ class DeltaCache {
   const std::filesystem::path& directory() const { return directory_; }
 
  private:
-  DeltaCache(std::filesystem::path directory, uint64_t max_bytes)
-      : directory_(std::move(directory)), max_bytes_(max_bytes) {}
+  DeltaCache(std::filesystem::path directory, uint64_t max_bytes, File lock)
+      : directory_(std::move(directory)), max_bytes_(max_bytes), lock_(std::move(lock)) {}
 
   std::filesystem::path directory_;
   uint64_t max_bytes_;
+  File lock_;
   mutable std::mutex mutex_;
 };
 

@@ -82,6 +82,15 @@ TEST_F(DeltaCacheTest, NamesADirectoryThatCannotBe) {
   EXPECT_NE(cache.error().message.find("file"), std::string::npos);
 }
 
+TEST_F(DeltaCacheTest, IsOneNodesAlone) {
+  auto first = DeltaCache::Open(dir_ / "cache", 0);
+  ASSERT_THAT(first, Ok());
+  EXPECT_THAT(DeltaCache::Open(dir_ / "cache", 0),
+              FailsWith(Errc::kUnavailable, "cache_in_use", "a directory of its own"));
+  first->reset();
+  EXPECT_THAT(DeltaCache::Open(dir_ / "cache", 0), Ok());
+}
+
 TEST_F(DeltaCacheTest, LiveIsRememberedAndDamageNoticed) {
   const LiveMemory memory(dir_.path());
   EXPECT_THAT(memory.Recall("acme"), FailsWith(Errc::kNotFound, "no_such_file", "acme.json"));
