@@ -9,8 +9,8 @@
 
 namespace signum {
 
-// kEmulated: the CUDA module's sources over the emulator (or a device: cuda/test_device.h), base and
-// engine with a context each, as a node has them.
+// kEmulated: the CUDA module's sources over the emulator (or a device: cuda/test_device.h), base
+// and engine with a context each, as a node has them.
 enum class TestDevice { kCpu, kEmulated };
 void PrintTo(TestDevice device, std::ostream* out);  // "OnCpu": part of tests' names
 
