@@ -162,8 +162,9 @@ typedef struct signum_lease_info {
 
 SIGNUM_API signum_status signum_lease_describe(const signum_lease* lease, signum_lease_info* info);
 /* What is put on `stream`, a cudaStream_t, from now on runs after the lease's ready_event: no wait
- * on the host. SIGNUM_INVALID "no_device" for a lease of host memory, "bad_stream" where the runtime
- * refuses it; a pointer that is no live stream is undefined, as it is to the runtime itself. */
+ * on the host. SIGNUM_INVALID "no_device" for a lease of host memory, "bad_stream" where the
+ * runtime refuses it; a pointer that is no live stream is undefined, as it is to the runtime
+ * itself. */
 SIGNUM_API signum_status signum_lease_wait(const signum_lease* lease, void* stream);
 
 /* ---- the tensors of a delta file */

@@ -43,8 +43,8 @@ class ServeEngine {
   // an error too, nothing runs any more that reads the steps' weights.
   Result<std::vector<std::span<const float>>> Step(std::span<const SequenceStep> steps);
 
-  // Whether the backend failed in a step, and still does when nothing is asked of it: so a device is
-  // after an illegal access, for as long as the process lives.
+  // Whether the backend failed in a step, and still does when nothing is asked of it: so a device
+  // is after an illegal access, for as long as the process lives.
   bool failed() const { return failed_; }
 
   const BaseWeights& base() const { return *base_; }
