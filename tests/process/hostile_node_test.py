@@ -196,7 +196,7 @@ def check_unharmed(node, version=1):
     assert len(node.log()) < 2_000_000
     beside = [f for f in node.log_path.parent.iterdir() if f.name not in ("cache", "node.log", "node.port")]
     inside = {f.name for f in (node.log_path.parent / "cache").iterdir()}
-    assert not beside and inside <= {"deltas", "manifests", "live", "trusted.keys", "bases"}, (beside, inside)
+    assert not beside and inside <= {"deltas", "manifests", "live", "trusted.keys", "bases", "lock"}, (beside, inside)
 
 
 def wait_told(liar, call, times=2):
