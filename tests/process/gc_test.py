@@ -1,7 +1,9 @@
 """Garbage collection and retention policies of a running registry."""
 
+import contextlib
 import json
 import random
+import stat
 import threading
 import time
 
@@ -14,8 +16,13 @@ QUICK = ("--gc-grace", "1s", "--gc-every", "off")
 
 
 def disk(folder):
-    """Bytes that a folder takes, as du counts."""
-    return sum(file.lstat().st_blocks * 512 for file in folder.rglob("*") if not file.is_dir())
+    """Bytes that a folder takes, as du counts; a file that goes meanwhile takes none."""
+    taken = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            status = file.lstat()
+            taken += 0 if stat.S_ISDIR(status.st_mode) else status.st_blocks * 512
+    return taken
 
 
 def collect(admin, **request):
