@@ -50,7 +50,7 @@ std::string SizeOrDefault(std::string& text) {
 
 std::string AgeOrNone(std::string& text) {
   static const CLI::AsNumberWithUnit age(
-      std::map<std::string, uint64_t>{{"s", 1}, {"m", 60}, {"h", 3'600}, {"d", 86'400}});
+      std::map<std::string, int64_t>{{"s", 1}, {"m", 60}, {"h", 3'600}, {"d", 86'400}});
   return text == kNone ? "" : age(text);
 }
 

@@ -129,7 +129,7 @@ def test_the_flag_makes_it_read_only_until_an_admin_says_otherwise(start, publis
 
 @pytest.mark.parametrize("arguments", [["set", "acme", "--max-bytes", "-5"], ["set", "acme", "--requests", "0"],
                                        ["set", "acme", "--max-jobs", "two"], ["set", "acme", "--burst", "18446744073709551616"],
-                                       ["set", "acme", "--keep-last", "-1"], ["set", "acme", "--max-age", "30 moons"],
+                                       ["set", "acme", "--keep-last", "-1"], ["set", "acme", "--max-age", "30 moons"], ["set", "acme", "--max-age=-5s"],
                                        ["set", "acme", "--keep-exact", "perhaps"], ["set", "acme"]])
 def test_limits_that_are_none_are_usage(registry, arguments):
     assert signum("tenant", *arguments, registry=registry).returncode == 2

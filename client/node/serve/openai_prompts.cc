@@ -18,8 +18,8 @@ Error TooLong(int64_t prompt, std::optional<int64_t> max_tokens, int64_t context
                   " in the prompt" + wanted);
 }
 
-// Before any text is read: reading megabytes that can't fit would take seconds. No tokenizer that
-// is known has longer tokens.
+// Before any text is read: reading megabytes that can't fit would take seconds. Texts whose tokens
+// are longer than this on the average are not reckoned with.
 Result<void> CheckBytes(size_t bytes, const ServedModel& model) {
   constexpr size_t kMaxTokenBytes = 128;
   if (bytes / kMaxTokenBytes < static_cast<size_t>(model.context())) return {};
